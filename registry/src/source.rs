@@ -1,0 +1,90 @@
+//! The seam between the registry and the stores.
+
+use std::{convert::Infallible, error, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use crate::Update;
+
+/// Any reason for which a source gives up its run; the supervisor logs it and runs the source again.
+pub type Error = Box<dyn error::Error + Send + Sync>;
+
+/// Watches one store and says what it sees.
+pub trait Source: Send + 'static {
+    /// Runs until the store fails; never ends well.
+    ///
+    /// The first update of every run is a `Reset`, so a reconnect and a first sync are one thing. A run
+    /// keeps nothing but what it needs to read less: the registry has the truth. It is stopped by being
+    /// dropped at any `await`.
+    fn run<'a>(&'a mut self, updates: &'a Updates) -> BoxFuture<'a, Result<Infallible, Error>>;
+}
+
+/// Takes a source's updates to the registry, in order.
+#[derive(Debug, Clone)]
+pub struct Updates {
+    source: Arc<str>,
+    run: u64,
+    sender: mpsc::Sender<Report>,
+}
+
+/// One thing that a source's run has to say.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) source: Arc<str>,
+    /// Tells the runs of a source apart: what comes late from one that was stopped is ignored.
+    pub(crate) run: u64,
+    pub(crate) what: What,
+}
+
+/// What a source's run has to say.
+#[derive(Debug)]
+pub(crate) enum What {
+    Update(Update),
+    /// The connection to the store is gone, but the run goes on and hopes to get it back.
+    Stale(String),
+    /// An audit compared what it read with what it had said; so many records differed.
+    Audited(u64),
+    /// The run has ended.
+    Failed(String),
+}
+
+impl Updates {
+    pub(crate) fn new(source: Arc<str>, run: u64, sender: mpsc::Sender<Report>) -> Self {
+        Self {
+            source,
+            run,
+            sender,
+        }
+    }
+
+    /// Returns the source's name, for the origin of instances and for logs.
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// Hands over an update; waits while the registry has too much to do.
+    pub async fn send(&self, update: Update) {
+        self.report(What::Update(update)).await;
+    }
+
+    /// Says that the store can't be reached, while the run itself goes on; the next `Reset` ends it.
+    pub async fn stale(&self, reason: impl Into<String>) {
+        self.report(What::Stale(reason.into())).await;
+    }
+
+    /// Says that an audit has read everything again and found `drift` records that had been missed.
+    pub async fn audited(&self, drift: u64) {
+        self.report(What::Audited(drift)).await;
+    }
+
+    pub(crate) async fn report(&self, what: What) {
+        let report = Report {
+            source: Arc::clone(&self.source),
+            run: self.run,
+            what,
+        };
+        // Without a registry the process is about to end, and so is this run.
+        self.sender.send(report).await.ok();
+    }
+}
