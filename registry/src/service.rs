@@ -7,7 +7,9 @@ use serde::Serialize;
 use crate::{Instance, InstanceId, ServiceName};
 
 /// Holds all instances of one name, from all sources; shared between snapshots while nothing changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+///
+/// The version doesn't take part in comparisons: it follows from a difference.
+#[derive(Debug, Clone, Eq, Serialize)]
 pub struct Service {
     /// The name it is asked for by.
     pub name: ServiceName,
@@ -16,6 +18,15 @@ pub struct Service {
     /// How many instances are left out because of the limit `instances_per_service_max`.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: usize,
+    /// The version of the snapshot in which it last changed.
+    pub version: u64,
+}
+
+impl PartialEq for Service {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.instances, self.left_out)
+            == (&other.name, &other.instances, other.left_out)
+    }
 }
 
 impl Service {

@@ -1,11 +1,11 @@
 //! The seam between the registry and the stores.
 
-use std::{convert::Infallible, error, sync::Arc};
+use std::{convert::Infallible, error, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::Update;
+use crate::{Update, Writer, controls::Command};
 
 /// Any reason for which a source gives up its run; the supervisor logs it and runs the source again.
 pub type Error = Box<dyn error::Error + Send + Sync>;
@@ -18,22 +18,36 @@ pub trait Source: Send + 'static {
     /// keeps nothing but what it needs to read less: the registry has the truth. It is stopped by being
     /// dropped at any `await`.
     fn run<'a>(&'a mut self, updates: &'a Updates) -> BoxFuture<'a, Result<Infallible, Error>>;
+
+    /// Returns what registers instances in the store, if the source takes registrations.
+    fn writer(&self) -> Option<Writer> {
+        None
+    }
 }
 
 /// Takes a source's updates to the registry, in order.
 #[derive(Debug, Clone)]
 pub struct Updates {
     source: Arc<str>,
-    run: u64,
-    sender: mpsc::Sender<Report>,
+    generation: u64,
+    /// Weak, so that the registry's task ends with its last user and not with its last source.
+    messages: mpsc::WeakSender<Message>,
+}
+
+/// Whatever the registry's task is told or asked, in one queue: who asks sees what was told before.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Report(Report),
+    Command(Command),
+    Resolved(Arc<str>, Result<Vec<IpAddr>, String>),
 }
 
 /// One thing that a source's run has to say.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) source: Arc<str>,
-    /// Tells the runs of a source apart: what comes late from one that was stopped is ignored.
-    pub(crate) run: u64,
+    /// Tells a source from the one it replaced under the same name: what comes late is ignored.
+    pub(crate) generation: u64,
     pub(crate) what: What,
 }
 
@@ -50,11 +64,15 @@ pub(crate) enum What {
 }
 
 impl Updates {
-    pub(crate) fn new(source: Arc<str>, run: u64, sender: mpsc::Sender<Report>) -> Self {
+    pub(crate) fn new(
+        source: Arc<str>,
+        generation: u64,
+        messages: mpsc::WeakSender<Message>,
+    ) -> Self {
         Self {
             source,
-            run,
-            sender,
+            generation,
+            messages,
         }
     }
 
@@ -81,10 +99,12 @@ impl Updates {
     pub(crate) async fn report(&self, what: What) {
         let report = Report {
             source: Arc::clone(&self.source),
-            run: self.run,
+            generation: self.generation,
             what,
         };
         // Without a registry the process is about to end, and so is this run.
-        self.sender.send(report).await.ok();
+        if let Some(messages) = self.messages.upgrade() {
+            messages.send(Message::Report(report)).await.ok();
+        }
     }
 }

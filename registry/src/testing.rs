@@ -1,8 +1,19 @@
-//! Short ways to make services, for tests of this crate and of those that read snapshots.
+//! Short ways to make services and to run sources, for tests of this crate and of its users.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use crate::{Instance, InstanceId, Origin, Port, Service, Snapshot};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    Instance, InstanceId, Origin, Port, Service, Snapshot, Source, Update, Updates,
+    source::{Message, What},
+};
+
+/// How long a test waits for something that should come at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much a source under test can say before it has to wait.
+const REPORTS_MAX: usize = 1024;
 
 /// Creates an instance at `host:port` that comes from nowhere.
 ///
@@ -49,6 +60,7 @@ pub fn service_of(name: &str, instances: impl IntoIterator<Item = Instance>) -> 
         name: name.parse().expect("a test names a good service"),
         instances,
         left_out: 0,
+        version: 0,
     }
 }
 
@@ -59,4 +71,111 @@ pub fn snapshot(version: u64, services: impl IntoIterator<Item = Service>) -> Sn
         .map(|service| (service.name.clone(), Arc::new(service)))
         .collect();
     Snapshot::new(version, services, Arc::default())
+}
+
+/// Starts one run of a source and gives what it says.
+///
+/// Must be called on a tokio runtime; the run stops when the value is dropped.
+pub fn run(mut source: impl Source) -> Told {
+    let (sender, reports) = mpsc::channel(REPORTS_MAX);
+    let updates = Updates::new("test".into(), 0, sender.downgrade());
+    let run = tokio::spawn(async move {
+        let Err(error) = source.run(&updates).await;
+        updates.report(What::Failed(error.to_string())).await;
+    });
+    Told {
+        reports,
+        run,
+        _sender: sender,
+    }
+}
+
+/// What a source under test says.
+#[derive(Debug)]
+pub struct Told {
+    reports: mpsc::Receiver<Message>,
+    run: JoinHandle<()>,
+    /// Keeps the queue open: sources hold it only weakly.
+    _sender: mpsc::Sender<Message>,
+}
+
+impl Told {
+    /// Returns the next update; news of another kind is passed over.
+    ///
+    /// # Panics
+    ///
+    /// Panics when there is none within the time a test should take, or when the run fails.
+    pub async fn next(&mut self) -> Update {
+        loop {
+            match self.report().await {
+                What::Update(update) => return update,
+                What::Failed(error) => panic!("the run failed: {error}"),
+                What::Stale(_) | What::Audited(_) => {}
+            }
+        }
+    }
+
+    /// Waits for an update that is `wanted`; others are passed over.
+    ///
+    /// # Panics
+    ///
+    /// As [`Told::next`].
+    pub async fn until(&mut self, wanted: impl Fn(&Update) -> bool) -> Update {
+        loop {
+            let update = self.next().await;
+            if wanted(&update) {
+                return update;
+            }
+        }
+    }
+
+    /// Waits for the run to say that it has lost its store, and returns why.
+    ///
+    /// # Panics
+    ///
+    /// As [`Told::next`].
+    pub async fn stale(&mut self) -> String {
+        loop {
+            match self.report().await {
+                What::Stale(reason) => return reason,
+                What::Failed(error) => panic!("the run failed: {error}"),
+                What::Update(_) | What::Audited(_) => {}
+            }
+        }
+    }
+
+    /// Waits for the run to end, and returns why.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it doesn't within the time a test should take.
+    pub async fn failure(&mut self) -> String {
+        loop {
+            if let What::Failed(error) = self.report().await {
+                return error;
+            }
+        }
+    }
+
+    /// Stops the run and waits until it has let go of its files.
+    pub async fn stop(mut self) {
+        self.run.abort();
+        (&mut self.run)
+            .await
+            .expect_err("a run ends only when it is stopped");
+    }
+
+    async fn report(&mut self) -> What {
+        let message = tokio::time::timeout(PATIENCE, self.reports.recv()).await;
+        match message.expect("the source says something in time") {
+            Some(Message::Report(report)) => report.what,
+            _ => panic!("the source says nothing any more"),
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.run.abort();
+    }
 }

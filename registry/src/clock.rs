@@ -1,0 +1,13 @@
+//! The wall clock: for people to read, never to decide by.
+
+use std::time::SystemTime;
+
+use crate::Timestamp;
+
+/// Returns the moment by the wall clock.
+pub(crate) fn timestamp() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }))
+}

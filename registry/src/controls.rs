@@ -1,0 +1,102 @@
+//! How the rest of the program speaks with the registry's task.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{Snapshot, SourceStatus, Writer, source::Message, sources};
+
+/// Speaks with the registry's task; may be copied freely.
+#[derive(Debug, Clone)]
+pub struct Controls {
+    messages: mpsc::Sender<Message>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// What the registry's task can be asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    SetSources(BTreeMap<String, sources::Config>, oneshot::Sender<()>),
+    Statuses(oneshot::Sender<Vec<SourceStatus>>),
+    Writer(Option<String>, oneshot::Sender<Option<Writer>>),
+    Flush(oneshot::Sender<u64>),
+}
+
+/// Reports that the registry's task has ended; the process is about to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the registry has stopped")]
+pub struct Stopped;
+
+impl Controls {
+    pub(crate) fn new(
+        messages: mpsc::Sender<Message>,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) -> Self {
+        Self {
+            messages,
+            snapshots,
+        }
+    }
+
+    /// Returns a view of the newest snapshot that can also wait for the next one.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// Returns the newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// Makes these the sources: new ones start, others stop and take what they said with them.
+    ///
+    /// A source whose configuration is different starts again; what it said stays until it has synced.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the registry has stopped.
+    pub async fn set_sources(
+        &self,
+        sources: BTreeMap<String, sources::Config>,
+    ) -> Result<(), Stopped> {
+        self.ask(|answer| Command::SetSources(sources, answer))
+            .await
+    }
+
+    /// Says how every source is, sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn statuses(&self) -> Result<Vec<SourceStatus>, Stopped> {
+        self.ask(Command::Statuses).await
+    }
+
+    /// Returns what registers instances in the source of this name, or in the first that can.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn writer(&self, source: Option<String>) -> Result<Option<Writer>, Stopped> {
+        self.ask(|answer| Command::Writer(source, answer)).await
+    }
+
+    /// Waits until all that sources said before this call is in a snapshot; returns its version.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn flush(&self) -> Result<u64, Stopped> {
+        self.ask(Command::Flush).await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let message = Message::Command(command(answer));
+        self.messages.send(message).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+}

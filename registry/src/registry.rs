@@ -1,0 +1,321 @@
+//! The one owner of every entry.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use imbl::OrdMap;
+
+use crate::{
+    Entry, Instance, Key, Limits, Refusal, Service, ServiceName, Snapshot, Update, merge::merge,
+};
+
+/// Holds what every source has said, and makes snapshots of it.
+///
+/// Pure: it knows no clock, no store and no task. [`Registry::apply`] takes what a source says,
+/// [`Registry::publish`] gives the next snapshot if anything has changed.
+#[derive(Debug, Default)]
+pub struct Registry {
+    limits: Limits,
+    version: u64,
+    sources: BTreeMap<Arc<str>, Held>,
+    /// Which records speak of a service; their order is the order of merging.
+    records: HashMap<ServiceName, BTreeSet<(Arc<str>, Key)>>,
+    hosts: HashMap<Arc<str>, Host>,
+    services: OrdMap<ServiceName, Arc<Service>>,
+    unsynced: Arc<[Arc<str>]>,
+    dirty: BTreeSet<ServiceName>,
+}
+
+/// What one source has said.
+#[derive(Debug, Default)]
+struct Held {
+    synced: bool,
+    entries: HashMap<Key, Record>,
+    refused: BTreeMap<Key, String>,
+}
+
+/// An entry with its instances ready to be shared with snapshots.
+#[derive(Debug, PartialEq)]
+struct Record {
+    service: ServiceName,
+    instances: Vec<Arc<Instance>>,
+}
+
+/// A host name that records use instead of an address.
+#[derive(Debug, Default)]
+struct Host {
+    addresses: Vec<IpAddr>,
+    /// How many instances of each service use it.
+    users: HashMap<ServiceName, usize>,
+}
+
+impl Registry {
+    /// Creates a registry without sources, whose first snapshot gets the version after `version`.
+    pub fn new(version: u64, limits: Limits) -> Self {
+        Self {
+            version,
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a source that hasn't said anything yet; does nothing when there is one of this name.
+    pub fn add_source(&mut self, name: &Arc<str>) {
+        self.sources.entry(Arc::clone(name)).or_default();
+    }
+
+    /// Removes a source and all that it said.
+    pub fn remove_source(&mut self, name: &str) {
+        let Some((name, held)) = self.sources.remove_entry(name) else {
+            return;
+        };
+        for (key, record) in held.entries {
+            self.forget(&name, &key, &record);
+        }
+    }
+
+    /// Takes what a source says; nothing is done for a source that isn't there.
+    pub fn apply(&mut self, source: &str, update: Update) {
+        let Some((source, _)) = self.sources.get_key_value(source) else {
+            return;
+        };
+        let source = Arc::clone(source);
+        match update {
+            Update::Put(entry) => self.put(&source, entry),
+            Update::Remove(key) => self.remove(&source, &key),
+            Update::Refuse(refusal) => self.refuse(&source, refusal),
+            Update::Reset { entries, refused } => self.reset(&source, entries, refused),
+        }
+    }
+
+    /// Stops waiting for a source's first `Reset`: what it doesn't say is taken as absent from now on.
+    pub fn stop_waiting(&mut self, source: &str) {
+        if let Some(held) = self.sources.get_mut(source) {
+            held.synced = true;
+        }
+    }
+
+    /// Takes the addresses of a host name.
+    pub fn resolve(&mut self, host: &str, mut addresses: Vec<IpAddr>) {
+        addresses.sort_unstable();
+        addresses.dedup();
+        if let Some(host) = self.hosts.get_mut(host)
+            && host.addresses != addresses
+        {
+            host.addresses = addresses;
+            self.dirty.extend(host.users.keys().cloned());
+        }
+    }
+
+    /// Gives the next snapshot, or `None` when clients could tell no difference from the last one.
+    pub fn publish(&mut self) -> Option<Snapshot> {
+        let mut changed = false;
+        for name in std::mem::take(&mut self.dirty) {
+            changed |= self.rebuild(name);
+        }
+        let unsynced: Vec<_> = self
+            .sources
+            .iter()
+            .filter(|(_, held)| !held.synced)
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        if *unsynced != *self.unsynced {
+            self.unsynced = unsynced.into();
+            changed = true;
+        }
+        changed.then(|| {
+            self.version += 1;
+            self.snapshot()
+        })
+    }
+
+    /// Returns the version of the last snapshot.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns the last snapshot.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(
+            self.version,
+            self.services.clone(),
+            Arc::clone(&self.unsynced),
+        )
+    }
+
+    /// Returns the host names that need addresses.
+    pub fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.hosts.keys()
+    }
+
+    /// Tells whether any record uses this host name.
+    pub fn has_host(&self, host: &str) -> bool {
+        self.hosts.contains_key(host)
+    }
+
+    /// Counts what a source has: entries, instances, refused records.
+    pub fn counts(&self, source: &str) -> (usize, usize, usize) {
+        self.sources.get(source).map_or((0, 0, 0), |held| {
+            let instances = held.entries.values().map(|record| record.instances.len());
+            (held.entries.len(), instances.sum(), held.refused.len())
+        })
+    }
+
+    /// Lists records of a source that can't be read, sorted by key.
+    pub fn refused(&self, source: &str) -> impl Iterator<Item = Refusal> {
+        let refused = self.sources.get(source).map(|held| held.refused.iter());
+        refused.into_iter().flatten().map(|(key, reason)| Refusal {
+            key: key.clone(),
+            reason: reason.clone(),
+        })
+    }
+
+    fn put(&mut self, source: &Arc<str>, entry: Entry) {
+        let Some(held) = self.sources.get_mut(source) else {
+            return;
+        };
+        let max = self.limits.entries_per_source_max;
+        if held.entries.len() >= max && !held.entries.contains_key(&entry.key) {
+            let reason = format!("the source has {max} records already (entries_per_source_max)");
+            held.refused.insert(entry.key, reason);
+            return;
+        }
+        held.refused.remove(&entry.key);
+        let record = Record {
+            service: entry.service,
+            instances: entry.instances.into_iter().map(Arc::new).collect(),
+        };
+        if held.entries.get(&entry.key) == Some(&record) {
+            // The same to clients; the newer revision is kept for `explain`.
+            held.entries.insert(entry.key, record);
+            return;
+        }
+        self.remember(source, &entry.key, &record);
+        if let Some(old) = self.held(source).entries.insert(entry.key.clone(), record) {
+            self.forget_replaced(source, &entry.key, &old);
+        }
+    }
+
+    fn remove(&mut self, source: &Arc<str>, key: &Key) {
+        let held = self.held(source);
+        held.refused.remove(key);
+        if let Some(old) = held.entries.remove(key) {
+            self.forget(source, key, &old);
+        }
+    }
+
+    fn refuse(&mut self, source: &Arc<str>, refusal: Refusal) {
+        self.held(source)
+            .refused
+            .insert(refusal.key, refusal.reason);
+    }
+
+    fn reset(&mut self, source: &Arc<str>, entries: Vec<Entry>, refused: Vec<Refusal>) {
+        let held = self.held(source);
+        held.synced = true;
+        held.refused.clear();
+        let mut gone: BTreeSet<Key> = held.entries.keys().cloned().collect();
+        for refusal in refused {
+            gone.remove(&refusal.key);
+            self.refuse(source, refusal);
+        }
+        for entry in &entries {
+            gone.remove(&entry.key);
+        }
+        // First what goes: a full source has to make room for what comes.
+        for key in &gone {
+            self.remove(source, key);
+        }
+        for entry in entries {
+            self.put(source, entry);
+        }
+    }
+
+    fn held(&mut self, source: &Arc<str>) -> &mut Held {
+        self.sources.entry(Arc::clone(source)).or_default()
+    }
+
+    fn remember(&mut self, source: &Arc<str>, key: &Key, record: &Record) {
+        self.dirty.insert(record.service.clone());
+        self.records
+            .entry(record.service.clone())
+            .or_default()
+            .insert((Arc::clone(source), key.clone()));
+        for host in record.hosts() {
+            let host = self.hosts.entry(Arc::clone(host)).or_default();
+            *host.users.entry(record.service.clone()).or_default() += 1;
+        }
+    }
+
+    /// Undoes `remember` for a record whose key says something else now.
+    fn forget_replaced(&mut self, source: &Arc<str>, key: &Key, old: &Record) {
+        let still = self.sources[source].entries[key].service == old.service;
+        if still {
+            self.forget_hosts(old);
+        } else {
+            self.forget(source, key, old);
+        }
+    }
+
+    fn forget(&mut self, source: &Arc<str>, key: &Key, record: &Record) {
+        self.dirty.insert(record.service.clone());
+        if let Some(records) = self.records.get_mut(&record.service) {
+            records.remove(&(Arc::clone(source), key.clone()));
+            if records.is_empty() {
+                self.records.remove(&record.service);
+            }
+        }
+        self.forget_hosts(record);
+    }
+
+    fn forget_hosts(&mut self, record: &Record) {
+        for name in record.hosts() {
+            let Some(host) = self.hosts.get_mut(name) else {
+                continue;
+            };
+            match host.users.get_mut(&record.service) {
+                Some(users) if *users > 1 => *users -= 1,
+                _ => drop(host.users.remove(&record.service)),
+            }
+            if host.users.is_empty() {
+                self.hosts.remove(name);
+            }
+        }
+    }
+
+    /// Merges a service anew; returns whether clients could tell a difference.
+    fn rebuild(&mut self, name: ServiceName) -> bool {
+        let Some(records) = self.records.get(&name) else {
+            return self.services.remove(&name).is_some();
+        };
+        let instances = records
+            .iter()
+            .filter_map(|(source, key)| self.sources.get(source)?.entries.get(key))
+            .flat_map(|record| &record.instances);
+        let resolve = |host: &str| self.hosts.get(host).map(|host| host.addresses.clone());
+        let service = merge(
+            &name,
+            instances,
+            |host| resolve(host).unwrap_or_default(),
+            self.limits.instances_per_service_max,
+            self.version + 1,
+        );
+        if self.services.get(&name).map(|old| &**old) == Some(&service) {
+            return false;
+        }
+        self.services.insert(name, Arc::new(service));
+        true
+    }
+}
+
+impl Record {
+    fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.instances.iter().filter_map(|one| one.host.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests;
