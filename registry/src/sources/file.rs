@@ -7,6 +7,7 @@ use std::{
     convert::Infallible,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use config::{Duration, Problem, Watcher};
@@ -41,6 +42,17 @@ fn file_bytes_max() -> config::Size {
 }
 
 impl Config {
+    /// Reads the files once: what they say, and what in them can't be read.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the path as a whole can't be read.
+    pub fn read(&self) -> Result<(Vec<Entry>, Vec<Refusal>), Error> {
+        let mut file = File::from(self.clone());
+        let refused = file.read(&"check".into())?;
+        Ok((file.files.into_values().flatten().collect(), refused))
+    }
+
     pub(crate) fn problems(&self) -> Vec<Problem> {
         match self.path.as_os_str().is_empty() {
             true => vec![Problem::new(
@@ -81,8 +93,9 @@ impl Source for File {
             };
             loop {
                 // The registry finds out what is different: files are read as a whole anyway.
-                let reset = self.read(updates)?;
-                updates.send(reset).await;
+                let refused = self.read(updates.source())?;
+                let entries = self.files.values().flatten().cloned().collect();
+                updates.send(Update::Reset { entries, refused }).await;
                 watcher.changed().await;
             }
         }
@@ -91,13 +104,14 @@ impl Source for File {
 }
 
 impl File {
-    fn read(&mut self, updates: &Updates) -> Result<Update, Error> {
+    /// Reads all files; returns what can't be read.
+    fn read(&mut self, source: &Arc<str>) -> Result<Vec<Refusal>, Error> {
         let paths = paths(&self.config.path)?;
         self.files.retain(|path, _| paths.contains(path));
         let mut refused = Vec::new();
         for path in paths {
             let read = read_limited(&path, self.config.file_bytes_max.bytes());
-            match read.and_then(|text| list::parse(&path, &text, updates.source())) {
+            match read.and_then(|text| list::parse(&path, &text, source)) {
                 Ok(list) => {
                     refused.extend(list.refused);
                     self.files.insert(path, list.entries);
@@ -108,8 +122,7 @@ impl File {
                 }),
             }
         }
-        let entries = self.files.values().flatten().cloned().collect();
-        Ok(Update::Reset { entries, refused })
+        Ok(refused)
     }
 }
 

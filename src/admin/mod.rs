@@ -1,0 +1,66 @@
+//! The admin API: what signpost knows, how it is, and registrations.
+//!
+//! One file for each group of paths. Everything is JSON; what goes wrong is a problem document
+//! (RFC 9457). A GET changes nothing, and what changes something wants a token if one is configured.
+
+mod access;
+mod body;
+mod config;
+mod events;
+mod explain;
+mod health;
+mod listener;
+mod metrics;
+mod registrations;
+mod reload;
+mod router;
+mod services;
+mod sources;
+
+pub use config::Config;
+pub(crate) use listener::Listener;
+pub(crate) use metrics::Collectors;
+
+use std::sync::Arc;
+
+use registry::Controls;
+use tokio::sync::{mpsc, watch};
+
+use crate::{reload::ReloadRequest, views::Views};
+use access::Access;
+
+/// What the paths need of the rest of the program.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) controls: Controls,
+    pub(crate) views: Views,
+    pub(crate) collectors: Collectors,
+    pub(crate) reloads: mpsc::Sender<ReloadRequest>,
+    /// Turns true when the process is about to end.
+    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) access: arc_swap::ArcSwap<Access>,
+    pub(crate) event_clients: tokio::sync::Semaphore,
+}
+
+/// How many clients listen to events at a time.
+const EVENT_CLIENTS_MAX: usize = 64;
+
+impl Admin {
+    pub(crate) fn new(
+        controls: Controls,
+        views: Views,
+        collectors: Collectors,
+        reloads: mpsc::Sender<ReloadRequest>,
+        draining: watch::Receiver<bool>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            controls,
+            views,
+            collectors,
+            reloads,
+            draining,
+            access: arc_swap::ArcSwap::from_pointee(Access::default()),
+            event_clients: tokio::sync::Semaphore::new(EVENT_CLIENTS_MAX),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! `/v1/services` and `/v1/services/{service}`.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, Response, StatusCode};
+use registry::{Service, Snapshot};
+use serde::Serialize;
+
+use super::{
+    Admin,
+    body::{self, Body, Problem},
+    router::Query,
+};
+
+/// The header with the version that an answer is about.
+const INDEX: &str = "x-signpost-index";
+
+/// The longest that a client may wait for a change.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// How long a client waits that says from which index, and not how long.
+const WAIT_DEFAULT: Duration = Duration::from_secs(300);
+
+#[derive(Serialize)]
+struct List<'a> {
+    version: u64,
+    services: Vec<Summary<'a>>,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    name: &'a str,
+    instances: usize,
+    available: usize,
+}
+
+/// Lists all services.
+pub(super) fn list(admin: &Admin) -> Response<Body> {
+    let snapshot = admin.controls.snapshot();
+    let services = snapshot.services().values();
+    let list = List {
+        version: snapshot.version(),
+        services: services
+            .map(|service| Summary {
+                name: service.name.as_str(),
+                instances: service.instances.len(),
+                available: service.available().count(),
+            })
+            .collect(),
+    };
+    indexed(body::json(StatusCode::OK, &list), snapshot.version())
+}
+
+/// Shows one service; with `index` it waits until the service is newer than that.
+pub(super) async fn show(
+    admin: &Admin,
+    name: &str,
+    query: &Query,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = match query.value("index") {
+        None => admin.controls.snapshot(),
+        Some(index) => {
+            let index = index
+                .parse()
+                .map_err(|_| Problem::bad_request(format!("index `{index}` is not a number")))?;
+            newer(admin, name, index, wait(query)?).await?
+        }
+    };
+    let response = match snapshot.service(name) {
+        Some(service) => body::json(StatusCode::OK, &**service),
+        None if snapshot.unsynced().is_empty() => {
+            Problem::not_found(format!("no source knows service `{name}`")).response()
+        }
+        None => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("service `{name}` is not known yet, and not every source has synced"),
+        )
+        .response(),
+    };
+    Ok(indexed(response, snapshot.version()))
+}
+
+fn wait(query: &Query) -> Result<Duration, Problem> {
+    let Some(text) = query.value("wait") else {
+        return Ok(WAIT_DEFAULT);
+    };
+    let wait: config::Duration = text.parse().map_err(Problem::bad_request)?;
+    Ok(wait.get().min(WAIT_MAX))
+}
+
+/// Waits until the service has changed after `index`, or is missing after it, or the time is over.
+async fn newer(
+    admin: &Admin,
+    name: &str,
+    index: u64,
+    wait: Duration,
+) -> Result<Arc<Snapshot>, Problem> {
+    let mut snapshots = admin.controls.snapshots();
+    let known = snapshots.borrow().service(name).is_some();
+    let is_newer = |snapshot: &Arc<Snapshot>| match snapshot.service(name) {
+        Some(service) => changed(service, index),
+        // One that was there and has gone; one that never was is waited for.
+        None => known,
+    };
+    let newer = tokio::time::timeout(wait, snapshots.wait_for(is_newer)).await;
+    match newer {
+        Ok(Ok(snapshot)) => Ok(Arc::clone(&snapshot)),
+        Ok(Err(_)) => Err(registry::Stopped.into()),
+        // Over time: the client is told how it is, and may ask again.
+        Err(_) => Ok(admin.controls.snapshot()),
+    }
+}
+
+fn changed(service: &Service, index: u64) -> bool {
+    service.version > index
+}
+
+fn indexed(mut response: Response<Body>, version: u64) -> Response<Body> {
+    response
+        .headers_mut()
+        .insert(INDEX, HeaderValue::from(version));
+    response
+}

@@ -1,0 +1,71 @@
+//! How client verbs speak with a running signpost.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use clap::Args;
+use config::Secret;
+use http::Method;
+
+use super::Failure;
+use crate::http_client::{self, Reply};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Says where the server is.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Client {
+    /// The admin API of the server to speak with
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SIGNPOST_ADMIN",
+        default_value = "http://127.0.0.1:8081"
+    )]
+    admin: String,
+    /// A file with the token that changes need, if the server wants one
+    #[arg(long, value_name = "FILE", env = "SIGNPOST_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Client {
+    /// Gets what is at `path`, as JSON.
+    pub(super) async fn get(&self, path: &str) -> Result<serde_json::Value, Failure> {
+        self.request(Method::GET, path).await
+    }
+
+    /// Sends a request without a body and returns the JSON of a good answer.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<serde_json::Value, Failure> {
+        let token = self.token()?;
+        let sent = http_client::send(
+            &self.admin,
+            method,
+            path,
+            token.as_ref(),
+            Bytes::new(),
+            PATIENCE,
+        );
+        let reply = sent.await.map_err(Failure::failed)?;
+        self.json(&reply)
+    }
+
+    fn token(&self) -> Result<Option<Secret>, Failure> {
+        let token = self.token_file.as_deref().map(Secret::load).transpose();
+        token.map_err(|reason| Failure::usage(format!("--token-file: {reason}")))
+    }
+
+    fn json(&self, reply: &Reply) -> Result<serde_json::Value, Failure> {
+        if !reply.status.is_success() {
+            return Err(Failure::failed(reply.problem()));
+        }
+        serde_json::from_slice(&reply.body).map_err(|error| {
+            let admin = &self.admin;
+            Failure::failed(format!("{admin} didn't answer with JSON: {error}"))
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! The command line: one file a verb.
+
+mod check;
+mod client;
+mod deregister;
+mod explain;
+mod register;
+mod reload;
+mod run;
+mod services;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Ends a verb early: the text goes to standard error.
+#[derive(Debug)]
+struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    /// The configuration is bad, the start failed, or the server said no: exit code 1.
+    fn failed(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            code: 1,
+        }
+    }
+
+    /// The command can't be meant like this: exit code 2.
+    fn usage(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            code: 2,
+        }
+    }
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "signpost",
+    version,
+    about = "Knows which service instances are alive, and tells clients by DNS and by HTTP",
+    after_help = "Exit codes: 0 ok, 1 bad configuration or failed start, 2 usage, 3 unclean stop."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the server
+    Run(run::Run),
+    /// Check a configuration file
+    Check(check::Check),
+    /// List services, or show one
+    Services(services::Services),
+    /// Keep an instance registered while its check passes
+    Register(register::Register),
+    /// Remove an instance
+    Deregister(deregister::Deregister),
+    /// Run a command each time a znode changes, with its content on standard input
+    Watch(watch::Watch),
+    /// Say how a name is answered or where a request goes, and why
+    Explain(explain::Explain),
+    /// Have the server read its configuration again
+    Reload(reload::Reload),
+    /// Print the version
+    Version,
+}
+
+/// Says how output looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct OutputArgs {
+    /// How the output looks
+    #[arg(short, long = "output", value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Runs the program and returns its exit code.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Run(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
+        Verb::Services(verb) => verb.run(),
+        Verb::Register(verb) => verb.run(),
+        Verb::Deregister(verb) => verb.run(),
+        Verb::Watch(verb) => verb.run(),
+        Verb::Explain(verb) => verb.run(),
+        Verb::Reload(verb) => verb.run(),
+        Verb::Version => {
+            say(&format!("signpost {}", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Prints a line of output.
+#[expect(clippy::print_stdout, reason = "it is the program's output")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Prints a line to standard error.
+#[expect(clippy::print_stderr, reason = "it is what the user has to know")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Makes a runtime for a verb that isn't the server.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("can't start: {error}")))
+}
+
+/// Lays cells out in columns, each as wide as its widest.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths);
+        let padded = cells.map(|(cell, width)| format!("{cell:<width$}"));
+        padded
+            .collect::<Vec<_>>()
+            .join("  ")
+            .trim_end()
+            .to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a", "bcd", "e"], ["fgh", "i", ""]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), "a    bcd  e\nfgh  i");
+    }
+}

@@ -1,0 +1,98 @@
+//! `signpost services`
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Failure, Output, OutputArgs, client::Client, runtime, say, table};
+
+/// List services, or show one
+#[derive(Debug, Args)]
+pub(super) struct Services {
+    /// The service to show; all are listed without one
+    name: Option<String>,
+    #[command(flatten)]
+    client: Client,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Services {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let path = match &self.name {
+            None => "/v1/services".to_owned(),
+            Some(name) => format!("/v1/services/{name}"),
+        };
+        let value = runtime()?.block_on(self.client.get(&path))?;
+        say(&match (self.output.output, &self.name) {
+            (Output::Json, _) => format!("{value:#}"),
+            (Output::Table, None) => services(&value),
+            (Output::Table, Some(_)) => instances(&value),
+        });
+        Ok(())
+    }
+}
+
+fn services(value: &Value) -> String {
+    let mut rows = vec![row(&["SERVICE", "AVAILABLE", "INSTANCES"])];
+    for service in items(&value["services"]) {
+        rows.push(vec![
+            text(&service["name"]),
+            text(&service["available"]),
+            text(&service["instances"]),
+        ]);
+    }
+    table(&rows)
+}
+
+fn instances(value: &Value) -> String {
+    let mut rows = vec![row(&[
+        "INSTANCE",
+        "ADDRESSES",
+        "PORTS",
+        "WEIGHT",
+        "STATE",
+        "ORIGIN",
+    ])];
+    for instance in items(&value["instances"]) {
+        let addresses: Vec<_> = items(&instance["addresses"]).map(text).collect();
+        let ports: Vec<_> = items(&instance["ports"]).map(port).collect();
+        let origin = &instance["origin"];
+        rows.push(vec![
+            text(&instance["id"]),
+            addresses.join(","),
+            ports.join(","),
+            text(&instance["weight"]),
+            text(&instance["state"]),
+            format!("{}:{}", text(&origin["source"]), text(&origin["path"])),
+        ]);
+    }
+    table(&rows)
+}
+
+fn port(port: &Value) -> String {
+    let number = text(&port["number"]);
+    let number = match port["protocol"].as_str() {
+        Some("udp") => format!("{number}/udp"),
+        _ => number,
+    };
+    match port["name"].as_str() {
+        Some(name) => format!("{name}={number}"),
+        None => number,
+    }
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn row(cells: &[&str]) -> Vec<String> {
+    cells.iter().map(|cell| (*cell).to_owned()).collect()
+}

@@ -1,0 +1,186 @@
+//! The configuration as a whole: every crate's own, put together.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    thread,
+};
+
+use ::config::{Document, Duration, Environment, Errors, Problem};
+use registry::sources;
+use serde::Deserialize;
+
+use crate::{admin, logs};
+
+/// Configures signpost.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many threads serve queries and requests.
+    pub workers: usize,
+    /// How long requests under way may take to finish when the process is asked to end.
+    pub drain_timeout: Duration,
+    /// Answers to DNS queries.
+    pub dns: dns::Config,
+    /// Forwarding of HTTP requests.
+    pub proxy: proxy::Config,
+    /// The admin API.
+    pub admin: admin::Config,
+    /// The registry, whatever the sources.
+    pub registry: registry::Config,
+    /// The log.
+    pub log: logs::Config,
+    /// The sources by name.
+    pub sources: BTreeMap<String, sources::Config>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: thread::available_parallelism().map_or(1, usize::from),
+            drain_timeout: Duration::from_secs(30),
+            dns: dns::Config::default(),
+            proxy: proxy::Config::default(),
+            admin: admin::Config::default(),
+            registry: registry::Config::default(),
+            log: logs::Config::default(),
+            sources: BTreeMap::from([("embedded".to_owned(), sources::Config::embedded())]),
+        }
+    }
+}
+
+/// The most threads that make sense on any machine.
+const WORKERS_MAX: usize = 1024;
+
+impl Config {
+    /// Loads a file, or the defaults without one, with the environment's overrides.
+    ///
+    /// # Errors
+    ///
+    /// Returns everything that is wrong, each with its place.
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Errors> {
+        let document = match path {
+            Some(path) => Document::load(path, environment)?,
+            None => Document::parse("defaults", "", environment)?,
+        };
+        Self::from_document(&document)
+    }
+
+    /// Takes the values of a document.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn from_document(document: &Document) -> Result<Self, Errors> {
+        let config: Self = document.get()?;
+        let problems = config.problems();
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(problems
+                .iter()
+                .map(|problem| document.locate(problem))
+                .collect()),
+        }
+    }
+
+    /// Lists what is wrong beyond what the types can tell.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !(1..=WORKERS_MAX).contains(&self.workers) {
+            let reason = format!("{} is not between 1 and {WORKERS_MAX}", self.workers);
+            problems.push(Problem::new("workers", reason));
+        }
+        let parts = [
+            ("dns", self.dns.problems()),
+            ("proxy", self.proxy.problems()),
+            ("admin", self.admin.problems()),
+            ("registry", self.registry.problems()),
+            ("log", self.log.problems()),
+        ];
+        for (name, found) in parts {
+            problems.extend(found.into_iter().map(|problem| problem.within(name)));
+        }
+        for (name, source) in &self.sources {
+            let found = source.problems().into_iter();
+            problems.extend(found.map(|problem| problem.within(&format!("sources.{name}"))));
+        }
+        problems.extend(self.address_conflicts());
+        problems
+    }
+
+    /// Returns the DNS domains, which the proxy takes off a `Host`.
+    pub(crate) fn domains(&self) -> Vec<String> {
+        let zones = self.dns.zones.iter();
+        zones.map(|zone| zone.domain.to_string()).collect()
+    }
+
+    /// Finds parts that want to listen on the same TCP address. UDP is DNS's alone.
+    fn address_conflicts(&self) -> Vec<Problem> {
+        let mut taken: Vec<(String, SocketAddr)> = Vec::new();
+        let mut problems = Vec::new();
+        let dns = self.dns.listen.iter().enumerate();
+        let dns = dns.map(|(index, listen)| (format!("dns.listen[{index}]"), *listen));
+        let proxy = self.proxy.listeners.iter().enumerate();
+        let proxy = proxy
+            .map(|(index, one)| (format!("proxy.listeners[{index}].listen"), one.listen));
+        let admin = [("admin.listen".to_owned(), self.admin.listen)];
+        for (key, address) in dns.chain(proxy).chain(admin) {
+            match taken.iter().find(|(_, other)| overlap(*other, address)) {
+                Some((other, at)) => {
+                    let reason = format!("{address} is taken by {other} ({at})");
+                    problems.push(Problem::new(key, reason));
+                }
+                None => taken.push((key, address)),
+            }
+        }
+        problems
+    }
+}
+
+/// Tells whether two sockets can't listen side by side. Port 0 is a different one each time.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && a.is_ipv4() == b.is_ipv4());
+    a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let document = Document::parse("f.toml", text, &Environment::default());
+        document
+            .and_then(|document| Config::from_document(&document))
+            .map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_good_configuration() {
+        let config = load("").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.domains(), ["svc.internal"]);
+        assert_eq!(config.sources["embedded"].kind(), "store");
+    }
+
+    #[test]
+    fn two_parts_at_one_address_are_found() {
+        let errors = load(
+            "[admin]\nlisten = \"127.0.0.1:8080\"\n[[proxy.listeners]]\nlisten = \"0.0.0.0:8080\"\n",
+        )
+        .unwrap_err();
+        assert_eq!(
+            errors,
+            "f.toml:2:1: admin.listen: 127.0.0.1:8080 is taken by proxy.listeners[0].listen (0.0.0.0:8080)"
+        );
+        assert!(load("[admin]\nlisten = \"[::1]:8080\"\n").is_ok());
+    }
+
+    #[test]
+    fn problems_of_the_parts_have_their_place() {
+        let errors = load("workers = 0\n[log]\nlevel = \"x=loud\"\n").unwrap_err();
+        let lines: Vec<_> = errors.lines().collect();
+        assert!(lines[0].starts_with("f.toml:1:1: workers: 0 is not between"), "{errors}");
+        assert!(lines[1].starts_with("f.toml:3:1: log.level:"), "{errors}");
+    }
+}
