@@ -10,13 +10,15 @@
 //! service and makes [`Snapshot`]s, each with a version that is higher than every one before. It is pure;
 //! [`start`] puts it into a task and returns the [`Controls`] to speak with it.
 //!
-//! The stores are in `sources/`, one file each, listed in `sources/mod.rs`. What `store/` has is the
+//! The stores are in `sources/`, one file each, listed in `sources/mod.rs`; how the records of some of
+//! them look is in `formats/`. What `store/` has is the
 //! embedded one: registrations on disk, with leases.
 
 mod backoff;
 mod clock;
 mod config;
 mod controls;
+pub mod formats;
 mod hosts;
 mod instance;
 mod limits;
