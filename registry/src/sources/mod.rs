@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod store;
+pub mod zookeeper;
 
 use config::Problem;
 use serde::Deserialize;
@@ -52,6 +53,7 @@ macro_rules! sources {
 sources! {
     File => file,
     Store => store,
+    Zookeeper => zookeeper,
 }
 
 impl Config {

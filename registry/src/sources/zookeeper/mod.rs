@@ -1,0 +1,64 @@
+//! ZooKeeper: services are the children of one znode, instances are theirs.
+//!
+//! No update is lost: a run sets one recursive watch, then reads everything, and only then says so.
+//! Events merely mark paths ([`tree`]), which are read again; a lost connection ends in a new watch and
+//! another reading of everything ([`run`]), an expired session in the end of the run. An audit reads
+//! everything again now and then and counts what had been missed.
+//!
+//! [`Ensemble::connect`] is for others too that want a session.
+
+mod config;
+mod ensemble;
+mod layout;
+mod run;
+mod scan;
+mod session;
+mod tree;
+
+use std::convert::Infallible;
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+pub use self::{
+    config::{Auth, AuthScheme, Config},
+    ensemble::{ConnectError, Ensemble},
+};
+use self::{layout::Layout, run::Run, tree::Tree};
+use crate::{Error, Source, Updates};
+
+/// Watches the services below one znode.
+#[derive(Debug)]
+pub struct Zookeeper {
+    config: Config,
+}
+
+impl From<Config> for Zookeeper {
+    fn from(config: Config) -> Self {
+        Self { config }
+    }
+}
+
+impl Zookeeper {
+    async fn run_once(&self, updates: &Updates) -> Result<Infallible, Error> {
+        let config = &self.config;
+        let ensemble = config.ensemble()?;
+        let client = ensemble.connect().await?;
+        let layout = Layout::new(
+            updates.source().clone(),
+            &config.path,
+            ensemble.chroot(),
+            config.format,
+        );
+        let tree = Tree::new(config.removal_delay.get(), config.records_max);
+        let audit_interval = config.audit_interval.get();
+        let records_max = config.records_max;
+        let run = Run::start(client, layout, tree, records_max, audit_interval, updates).await?;
+        Ok(run.run().await?)
+    }
+}
+
+impl Source for Zookeeper {
+    fn run<'a>(&'a mut self, updates: &'a Updates) -> BoxFuture<'a, Result<Infallible, Error>> {
+        self.run_once(updates).boxed()
+    }
+}
