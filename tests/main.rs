@@ -1,1 +1,4 @@
-fn main() {}
+//! Everything that needs a real server or the whole program.
+
+mod support;
+mod zookeeper;

@@ -53,7 +53,8 @@ pub(crate) struct Report {
 
 /// What a source's run has to say.
 #[derive(Debug)]
-pub(crate) enum What {
+pub enum What {
+    /// Records have come, changed or gone.
     Update(Update),
     /// The connection to the store is gone, but the run goes on and hopes to get it back.
     Stale(String),
@@ -105,6 +106,39 @@ impl Updates {
         // Without a registry the process is about to end, and so is this run.
         if let Some(messages) = self.messages.upgrade() {
             messages.send(Message::Report(report)).await.ok();
+        }
+    }
+}
+
+/// Creates the two ends for runs of a source without a registry; at most `capacity` reports wait.
+pub fn channel(source: impl Into<Arc<str>>, capacity: usize) -> (Updates, Reports) {
+    let (sender, messages) = mpsc::channel(capacity);
+    let updates = Updates::new(source.into(), 0, sender.downgrade());
+    let reports = Reports {
+        messages,
+        _sender: sender,
+    };
+    (updates, reports)
+}
+
+/// Takes what the runs of one source say, in order.
+#[derive(Debug)]
+pub struct Reports {
+    messages: mpsc::Receiver<Message>,
+    /// Keeps the channel open for [`Updates`], which are weak.
+    _sender: mpsc::Sender<Message>,
+}
+
+impl Reports {
+    /// Waits for the next report.
+    pub async fn next(&mut self) -> What {
+        loop {
+            match self.messages.recv().await {
+                Some(Message::Report(report)) => return report.what,
+                // Sources send nothing else.
+                Some(Message::Command(_) | Message::Resolved(..)) => {}
+                None => return std::future::pending().await,
+            }
         }
     }
 }
