@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         loop {
             self.synchronize().await?;
             self.follow().await?;
-            self.updates.stale("the connection is lost").await;
+            self.tell_loss().await;
         }
     }
 
@@ -116,9 +116,7 @@ impl<'a> Run<'a> {
                     return Err(request("read all below", self.layout.root(), source));
                 }
                 // What was read before and after a loss doesn't fit together.
-                (_, Link::Lost | Link::Back | Link::Ended(_)) => {
-                    self.updates.stale("the connection is lost").await;
-                }
+                (_, Link::Lost | Link::Back | Link::Ended(_)) => self.tell_loss().await,
             }
         }
     }
@@ -151,7 +149,7 @@ impl<'a> Run<'a> {
         let mut last_comparison = Instant::now();
         let mut audit_at = last_comparison + jittered(self.audit_interval);
         while self.session.link() == Link::Up {
-            self.start_reads(&mut reads);
+            self.start_reads(&reads);
             let due = match self.root_touched {
                 true => audit_at.min(last_comparison + COMPARISON_INTERVAL_MIN),
                 false => audit_at,
@@ -184,7 +182,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn start_reads(&mut self, reads: &mut FuturesUnordered<BoxFuture<'static, Read>>) {
+    fn start_reads(&mut self, reads: &FuturesUnordered<BoxFuture<'static, Read>>) {
         while reads.len() < READS_MAX {
             let Some(path) = self.tree.next_read() else {
                 return;
@@ -256,6 +254,11 @@ impl<'a> Run<'a> {
     async fn tell(&mut self, update: Update) {
         let updates = self.updates;
         self.attend(updates.send(update)).await;
+    }
+
+    async fn tell_loss(&mut self) {
+        let updates = self.updates;
+        self.attend(updates.stale("the connection is lost")).await;
     }
 
     /// Waits for something while events are noted, so that they don't pile up in the client.

@@ -314,4 +314,6 @@ fn key_of(node: Node) -> Key {
 }
 
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod tests;
