@@ -35,8 +35,8 @@ const RECORD_BYTES_MAX: usize = 8 << 20;
 /// How long a server may take to answer or an ensemble to elect a leader.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Below the ports from which the kernel takes those of outgoing connections: a server that was killed
-/// finds its ports free again.
+/// Below the ports from which the kernel takes those of outgoing connections: a server that was
+/// killed finds its ports free again.
 const PORTS: std::ops::Range<u16> = 15_000..32_000;
 
 /// Runs one server, or three that elect a leader; they are killed when it is dropped.
@@ -223,7 +223,8 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Asks the server for its part: `leader`, `follower` or `standalone`; `None` while it doesn't serve.
+    /// Asks the server for its part: `leader`, `follower` or `standalone`; `None` while it doesn't
+    /// serve.
     async fn mode(&self) -> Option<String> {
         let ask = async {
             let mut stream = TcpStream::connect(self.address()).await.ok()?;

@@ -59,7 +59,7 @@ async fn every_format_arrives(ensemble: &Ensemble) {
     );
 
     let curator = r#"{"name":"formats","id":"c-1","address":"127.0.0.1","port":9097,"sslPort":null,
-        "payload":null,"registrationTimeUTC":1558000134185,"serviceType":"DYNAMIC","uriSpec":null}"#;
+        "payload":null,"registrationTimeUTC":1558000134185,"serviceType":"DYNAMIC"}"#;
     make(&client, "/all/formats/curator", curator).await;
     make(
         &client,

@@ -1,8 +1,8 @@
 //! `{"host": "10.0.0.1", "port": 80, ...}`: what people invent, and what SmartStack's Nerve writes.
 //!
-//! The object may say more: `id`, `ports` (names and numbers), `weight`, `priority`, `state`, `tags`, and
-//! pairs of texts under `attributes`, `metadata` or `labels`. `name` is left alone: some write the
-//! instance's there, some the service's.
+//! The object may say more: `id`, `ports` (names and numbers), `weight`, `priority`, `state`,
+//! `tags`, and pairs of texts under `attributes`, `metadata` or `labels`. `name` is left alone:
+//! some write the instance's there, some the service's.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! How one record of a store becomes instances.
 //!
-//! A format is one file with two functions, `fits` (does a text look like it?) and `parse`, and one line
-//! in the list below, whose order is the order in which [`Format::Auto`] tries them. Parsing is pure:
-//! what a store knows about a record besides its bytes comes as a [`Record`].
+//! A format is one file with two functions, `fits` (does a text look like it?) and `parse`, and one
+//! line in the list below, whose order is the order in which [`Format::Auto`] tries them. Parsing
+//! is pure: what a store knows about a record besides its bytes comes as a [`Record`].
 
 mod curator;
 mod host_port;
@@ -73,7 +73,8 @@ pub struct Record<'a> {
     pub source: &'a Arc<str>,
     /// The record's place in the store.
     pub key: &'a Key,
-    /// The last part of that place, such as a znode's name: the instance's id unless the bytes give one.
+    /// The last part of that place, such as a znode's name: the instance's id unless the bytes give
+    /// one.
     pub name: &'a str,
     /// The store's count of changes to the record.
     pub revision: Option<u64>,

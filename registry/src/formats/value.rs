@@ -88,7 +88,8 @@ impl Object {
         }
     }
 
-    /// Returns the members of an object of texts; numbers and booleans count as texts, the rest doesn't.
+    /// Returns the members of an object of texts; numbers and booleans count as texts, the rest
+    /// doesn't.
     pub(super) fn texts(&self, keys: &[&str]) -> BTreeMap<Arc<str>, Arc<str>> {
         self.first(keys)
             .and_then(Value::as_object)

@@ -27,7 +27,8 @@ pub struct Config {
     /// How long to look for a server that answers, before the run is given up.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Duration,
-    /// How long an instance stays after its znode has gone: many clients re-register by delete and create.
+    /// How long an instance stays after its znode has gone: many clients re-register by delete and
+    /// create.
     #[serde(default = "removal_delay")]
     pub removal_delay: Duration,
     /// About how often everything is read again, to count what had been missed.

@@ -11,7 +11,8 @@ use super::{
     config::{Config, check_path},
 };
 
-/// Says where the servers of an ensemble are and how to log in; what else wants a session needs no more.
+/// Says where the servers of an ensemble are and how to log in; what else wants a session needs no
+/// more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ensemble {
     servers: String,
@@ -68,8 +69,8 @@ impl Ensemble {
 
     /// Opens a session; it ends when the last clone of the client is dropped.
     ///
-    /// The client reconnects by itself until its session expires. What it does not do: watches that are
-    /// persistent are lost with the connection they were set on.
+    /// The client reconnects by itself until its session expires. What it does not do: watches that
+    /// are persistent are lost with the connection they were set on.
     ///
     /// # Errors
     ///

@@ -59,8 +59,8 @@ impl Layout {
         }
     }
 
-    /// Returns the relative path of a znode that matters: a service, or an instance of a service whose
-    /// name is legal.
+    /// Returns the relative path of a znode that matters: a service, or an instance of a service
+    /// whose name is legal.
     pub(super) fn relative<'a>(&self, absolute: &'a str) -> Option<&'a str> {
         let path = absolute.strip_prefix(&self.root)?.strip_prefix('/')?;
         match path.split_once('/') {

@@ -1,9 +1,9 @@
 //! ZooKeeper: services are the children of one znode, instances are theirs.
 //!
 //! No update is lost: a run sets one recursive watch, then reads everything, and only then says so.
-//! Events merely mark paths, which are read again (`tree`, without I/O); a lost connection ends in a new
-//! watch and another reading of everything (`run`), an expired session in the end of the run. An audit reads
-//! everything again now and then and counts what had been missed.
+//! Events merely mark paths, which are read again (`tree`, without I/O); a lost connection ends in
+//! a new watch and another reading of everything (`run`), an expired session in the end of the run.
+//! An audit reads everything again now and then and counts what had been missed.
 //!
 //! [`Ensemble::connect`] is for others too that want a session.
 

@@ -94,7 +94,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Reads everything and tells it, once there is a connection that has lasted for the whole scan.
+    /// Reads everything and tells it, once there is a connection that has lasted for the whole
+    /// scan.
     async fn synchronize(&mut self) -> Result<(), RunError> {
         loop {
             self.connection().await?;

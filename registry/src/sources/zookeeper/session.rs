@@ -5,9 +5,9 @@ use zookeeper_client::{AddWatchMode, Client, EventType, PersistentWatcher, Sessi
 
 /// Holds the client and the one recursive watch.
 ///
-/// The client sets no persistent watch again when it reconnects, and the servers replay no event for
-/// one. So after every reconnect the watch is set anew ([`Session::arm`]) and everything read again;
-/// nothing depends on whether the servers have really kept the session.
+/// The client sets no persistent watch again when it reconnects, and the servers replay no event
+/// for one. So after every reconnect the watch is set anew ([`Session::arm`]) and everything read
+/// again; nothing depends on whether the servers have really kept the session.
 #[derive(Debug)]
 pub(super) struct Session {
     client: Client,
@@ -56,8 +56,8 @@ impl Session {
 
     /// Sets the watch again after a reconnect.
     ///
-    /// The old watcher is dropped only after the new one is there, or the client would take the watch
-    /// from the server as well. When this fails, the old one tells of the state.
+    /// The old watcher is dropped only after the new one is there, or the client would take the
+    /// watch from the server as well. When this fails, the old one tells of the state.
     pub(super) async fn arm(&mut self, root: &str) -> Result<(), zookeeper_client::Error> {
         let mode = AddWatchMode::PersistentRecursive;
         self.watcher = self.client.watch(root, mode).await?;

@@ -1,7 +1,7 @@
 //! What is known below the root, what has to be read again, and what is about to be removed.
 //!
-//! Pure: reads and times come from outside, updates go out. An event only marks a path; what counts is
-//! what a read then finds.
+//! Pure: reads and times come from outside, updates go out. An event only marks a path; what counts
+//! is what a read then finds.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -150,7 +150,8 @@ impl Tree {
         }
     }
 
-    /// Forgets the reads and the comparison that are under way; what was being read is marked again.
+    /// Forgets the reads and the comparison that are under way; what was being read is marked
+    /// again.
     pub(super) fn abandon_reads(&mut self) {
         self.touched = None;
         for (path, mark) in &mut self.marks {
@@ -163,7 +164,8 @@ impl Tree {
 
     /// Takes a complete scan; returns everything there is.
     ///
-    /// What has vanished stays until its delay is over: its owner may be about to register it again.
+    /// What has vanished stays until its delay is over: its owner may be about to register it
+    /// again.
     pub(super) fn commit(&mut self, scan: Scan<Node>, root: Key, now: Instant) -> Update {
         let vanished = self.missing_in(&scan);
         for (path, node) in scan.found {
@@ -201,8 +203,8 @@ impl Tree {
         self.touched = Some(self.marks.keys().cloned().collect());
     }
 
-    /// Compares a complete scan with what is known and marks what differs; returns how many znodes had
-    /// changed without an event.
+    /// Compares a complete scan with what is known and marks what differs; returns how many znodes
+    /// had changed without an event.
     ///
     /// Refused znodes are marked too: an access list may have changed, for which there is no event.
     pub(super) fn compare(&mut self, scan: &Scan<Version>) -> u64 {
@@ -225,7 +227,8 @@ impl Tree {
         suspects.len() as u64
     }
 
-    /// Gives up the znodes whose delay is over; one that has to be read again is left alone until then.
+    /// Gives up the znodes whose delay is over; one that has to be read again is left alone until
+    /// then.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Update> {
         let marks = &self.marks;
         let due: Vec<_> = self
