@@ -135,8 +135,13 @@ impl<'a> Run<'a> {
                 Link::Back => {
                     let armed = self.session.arm(self.layout.root()).await;
                     self.drain();
-                    if let (Err(source), Link::Back) = (armed, self.session.link()) {
-                        return Err(request("watch", self.layout.root(), source));
+                    match (armed, self.session.link()) {
+                        // The old watcher has told of the loss, and tells of what comes next.
+                        (Err(zookeeper_client::Error::ConnectionLoss), _) => {}
+                        (Err(source), Link::Back) => {
+                            return Err(request("watch", self.layout.root(), source));
+                        }
+                        (Ok(()) | Err(_), _) => {}
                     }
                 }
             }

@@ -63,7 +63,7 @@ pub(super) struct Tree {
     marks: HashMap<Arc<str>, Mark>,
     /// The marked paths that nobody reads yet, each once, in the order of their events.
     waiting: VecDeque<Arc<str>>,
-    /// When the known znodes that have vanished are given up.
+    /// When the known znodes that have vanished are given up; those that are marked are left out.
     leaving: BTreeSet<(Instant, Arc<str>)>,
     /// The paths marked since a comparison has begun.
     touched: Option<HashSet<Arc<str>>>,
@@ -111,6 +111,9 @@ impl Tree {
             return;
         }
         let path: Arc<str> = path.into();
+        if let Some(at) = self.known.get(&path).and_then(|known| known.leaves) {
+            self.leaving.remove(&(at, Arc::clone(&path)));
+        }
         if let Some(touched) = &mut self.touched {
             touched.insert(Arc::clone(&path));
         }
@@ -230,29 +233,18 @@ impl Tree {
     /// Gives up the znodes whose delay is over; one that has to be read again is left alone until
     /// then.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Update> {
-        let marks = &self.marks;
-        let due: Vec<_> = self
-            .leaving
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .filter(|(_, path)| !marks.contains_key(path))
-            .cloned()
-            .collect();
-        due.into_iter()
-            .filter_map(|gone| {
-                self.leaving.remove(&gone);
-                let known = self.known.remove(&gone.1)?;
-                Some(Update::Remove(key_of(known.node)))
-            })
-            .collect()
+        let mut updates = Vec::new();
+        while self.next_deadline().is_some_and(|at| at <= now) {
+            let gone = self.leaving.pop_first();
+            let known = gone.and_then(|(_, path)| self.known.remove(&path));
+            updates.extend(known.map(|known| Update::Remove(key_of(known.node))));
+        }
+        updates
     }
 
     /// Returns when [`Tree::expire`] has something to do next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.leaving
-            .iter()
-            .find(|(_, path)| !self.marks.contains_key(path))
-            .map(|(at, _)| *at)
+        self.leaving.first().map(|(at, _)| *at)
     }
 
     /// Keeps a node unless a newer state of it is known; returns what there is to say.
@@ -274,14 +266,13 @@ impl Tree {
         changed.then(|| update_of(known.node.says.clone()))
     }
 
-    /// Notes that a znode has vanished.
+    /// Notes that a znode has vanished; the delay counts from the first time.
     fn let_go(&mut self, path: &Arc<str>, now: Instant) {
         let Some(known) = self.known.get_mut(path) else {
             return;
         };
-        if known.leaves.is_none() {
-            let at = now + self.removal_delay;
-            known.leaves = Some(at);
+        let at = *known.leaves.get_or_insert(now + self.removal_delay);
+        if !self.marks.contains_key(path) {
             self.leaving.insert((at, Arc::clone(path)));
         }
     }
