@@ -133,15 +133,16 @@ impl<'a> Run<'a> {
                     self.note(event);
                 }
                 Link::Back => {
+                    let losses = self.session.losses();
                     let armed = self.session.arm(self.layout.root()).await;
                     self.drain();
-                    match (armed, self.session.link()) {
-                        // The old watcher has told of the loss, and tells of what comes next.
-                        (Err(zookeeper_client::Error::ConnectionLoss), _) => {}
-                        (Err(source), Link::Back) => {
+                    // A request may fail in many ways when its connection is lost.
+                    let lost = self.session.losses() > losses || !self.session.is_open();
+                    match armed {
+                        Err(source) if !lost => {
                             return Err(request("watch", self.layout.root(), source));
                         }
-                        (Ok(()) | Err(_), _) => {}
+                        Ok(()) | Err(_) => {}
                     }
                 }
             }

@@ -13,6 +13,7 @@ pub(super) struct Session {
     client: Client,
     watcher: PersistentWatcher,
     link: Link,
+    losses: u64,
 }
 
 /// Says how a session is, as far as its events have been seen.
@@ -38,6 +39,7 @@ impl Session {
             client,
             watcher,
             link: Link::Up,
+            losses: 0,
         })
     }
 
@@ -47,6 +49,11 @@ impl Session {
 
     pub(super) fn link(&self) -> Link {
         self.link
+    }
+
+    /// Returns how often the connection has been lost.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses
     }
 
     /// Tells whether there may be further events.
@@ -78,7 +85,10 @@ impl Session {
             return Some(event.path);
         }
         self.link = match event.session_state {
-            SessionState::Disconnected => Link::Lost,
+            SessionState::Disconnected => {
+                self.losses += 1;
+                Link::Lost
+            }
             SessionState::SyncConnected | SessionState::ConnectedReadOnly => Link::Back,
             state => Link::Ended(state),
         };
