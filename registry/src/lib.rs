@@ -10,9 +10,9 @@
 //! service and makes [`Snapshot`]s, each with a version that is higher than every one before. It is pure;
 //! [`start`] puts it into a task and returns the [`Controls`] to speak with it.
 //!
-//! The stores are in `sources/`, one file each, listed in `sources/mod.rs`; how the records of some of
-//! them look is in `formats/`. What `store/` has is the
-//! embedded one: registrations on disk, with leases.
+//! The stores are in `sources/`, one file each, listed in `sources/mod.rs`; how the records of some
+//! of them look is in `formats/`. What `store/` has is the embedded one: registrations on disk, with
+//! leases.
 
 mod backoff;
 mod clock;

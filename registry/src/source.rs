@@ -133,11 +133,10 @@ impl Reports {
     /// Waits for the next report.
     pub async fn next(&mut self) -> What {
         loop {
-            match self.messages.recv().await {
-                Some(Message::Report(report)) => return report.what,
-                // Sources send nothing else.
-                Some(Message::Command(_) | Message::Resolved(..)) => {}
-                None => return std::future::pending().await,
+            let message = self.messages.recv().await;
+            // Sources send nothing but reports.
+            if let Message::Report(report) = message.expect("a sender is held here") {
+                return report.what;
             }
         }
     }

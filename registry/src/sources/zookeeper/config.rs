@@ -135,7 +135,7 @@ fn session_timeout() -> Duration {
 }
 
 fn connect_timeout() -> Duration {
-    Duration::from_secs(5)
+    Duration::from_secs(10)
 }
 
 fn removal_delay() -> Duration {
@@ -147,7 +147,7 @@ fn audit_interval() -> Duration {
 }
 
 fn records_max() -> usize {
-    100_000
+    1_000_000
 }
 
 #[cfg(test)]

@@ -99,6 +99,11 @@ impl Ensemble {
         }
     }
 
+    /// Returns the servers, separated by commas.
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
     /// Returns the part of every path that the servers see and this client doesn't; empty for none.
     pub fn chroot(&self) -> &str {
         &self.chroot
