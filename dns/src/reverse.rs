@@ -39,12 +39,15 @@ struct Entry {
 impl Reverse {
     /// Returns the PTR records of a name such as `1.0.0.127.in-addr.arpa`.
     pub(crate) fn find(&self, name: &[u8]) -> Option<&RrSet> {
-        self.at(address(name)?)
+        self.addresses.get(&address(name)?)?.set.as_deref()
     }
 
-    /// Returns the PTR records of an address.
-    pub(crate) fn at(&self, address: IpAddr) -> Option<&RrSet> {
-        self.addresses.get(&address)?.set.as_deref()
+    /// Lists the names that are told at an address.
+    pub(crate) fn told_at(&self, address: IpAddr) -> impl Iterator<Item = &Name> {
+        self.addresses
+            .get(&address)
+            .into_iter()
+            .flat_map(Entry::told)
     }
 
     /// Puts the addresses of a service's instances in place of those it had before.

@@ -70,10 +70,6 @@ impl Table {
         self.nodes.get(name)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Puts a part at a name, in place of the one of the same rank and service.
     pub(crate) fn put(&mut self, name: &Name, part: Part) {
         match self.nodes.get_mut(name) {
@@ -128,10 +124,15 @@ impl Table {
 }
 
 impl Node {
-    /// Returns the records of a type; those of the first part that claims it.
+    /// Returns the records of a type; those of the part that speaks for it.
     pub(crate) fn set(&self, rtype: u16) -> Option<&RrSet> {
-        let part = self.parts.iter().find(|part| part.claim.covers(rtype))?;
-        part.sets.iter().find(|set| set.rtype == rtype)
+        let sets = &self.speaker(rtype)?.sets;
+        sets.iter().find(|set| set.rtype == rtype)
+    }
+
+    /// Returns the first part that claims a type.
+    pub(crate) fn speaker(&self, rtype: u16) -> Option<&Part> {
+        self.parts.iter().find(|part| part.claim.covers(rtype))
     }
 
     /// Lists what the services (and the zone) have to say here, the one that is asked first first.
@@ -194,12 +195,12 @@ mod tests {
         let mut table = Table::default();
         table.put(&name("a.b.c"), part(Rank::Service, "x"));
         table.put(&name("d.b.c"), part(Rank::Service, "x"));
-        assert_eq!(table.len(), 4);
+        assert_eq!(table.nodes.len(), 4);
         assert!(!table.node(name("b.c").as_bytes()).unwrap().has_records());
         table.remove(&name("a.b.c"), Rank::Service, &Some("x".parse().unwrap()));
-        assert_eq!(table.len(), 3);
+        assert_eq!(table.nodes.len(), 3);
         table.remove(&name("d.b.c"), Rank::Service, &Some("y".parse().unwrap()));
-        assert_eq!(table.len(), 3);
+        assert_eq!(table.nodes.len(), 3);
         table.remove(&name("d.b.c"), Rank::Service, &Some("x".parse().unwrap()));
         assert_eq!(table, Table::default());
     }

@@ -5,6 +5,8 @@ mod order;
 
 pub(crate) use encode::{Srv, addresses, ptr, srv, txt};
 
+use std::net::IpAddr;
+
 use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section};
 
 /// Holds the records of one type at one name, ready to be copied into an answer.
@@ -67,9 +69,17 @@ impl RrSet {
         }
     }
 
-    /// Returns the encoded records, in the order in which the set was built.
-    pub(crate) fn records(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.count()).map(|index| self.record(index))
+    /// Lists the addresses in A and AAAA records, in the order in which the set was built.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let contents = (0..self.count()).filter_map(|index| {
+            let record = self.record(index);
+            record.get(OWNER_IS_QUESTION.len() + FIXED_BYTES..)
+        });
+        contents.filter_map(|content| {
+            let v4 = || <[u8; 4]>::try_from(content).ok().map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(content).ok().map(IpAddr::from);
+            v4().or_else(v6)
+        })
     }
 
     fn write_rotated(&self, answer: &mut Answer<'_>, seed: u64) -> bool {

@@ -43,6 +43,11 @@ fn addresses_are_split_by_family_and_each_comes_once() {
     let sets = addresses(hosts.into_iter(), 5);
     let kinds: Vec<_> = sets.iter().map(|set| (set.rtype, set.count())).collect();
     assert_eq!(kinds, [(rtype::A, 1), (rtype::AAAA, 1)]);
+    let back: Vec<_> = sets.iter().flat_map(RrSet::addresses).collect();
+    assert_eq!(
+        back,
+        ["10.0.0.1", "::1"].map(|host| host.parse::<IpAddr>().unwrap())
+    );
     assert_eq!(addresses(std::iter::empty(), 5), []);
 }
 
@@ -66,8 +71,7 @@ fn attributes_that_cannot_be_written_are_left_out() {
             .map(|(key, value)| ((*key).into(), (*value).into()))
             .collect();
         let set = txt(&attributes, 5);
-        let record = set.records().next().unwrap().to_vec();
-        record[12..].to_vec()
+        set.record(0)[12..].to_vec()
     };
     assert_eq!(text(&[]), [0]);
     assert_eq!(text(&[("a", "1"), ("b", "é")]), "\x03a=1\x04b=é".as_bytes());

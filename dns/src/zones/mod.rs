@@ -1,10 +1,12 @@
 //! All zones at one version.
 
+use std::net::IpAddr;
+
 use registry::{Change, Service, Snapshot};
 
 use crate::{
     Config,
-    name::relative,
+    name::{Name, relative},
     reverse::Reverse,
     rrset::RrSet,
     zone::{Words, Zone},
@@ -84,6 +86,11 @@ impl Zones {
     /// Finds the PTR records of a reverse name, and whose names they tell.
     pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<(&Words, &RrSet)> {
         Some((&self.zones.first()?.words, self.reverse.find(name)?))
+    }
+
+    /// Lists the names of the instances that are told at an address.
+    pub(crate) fn told_at(&self, address: IpAddr) -> impl Iterator<Item = &Name> {
+        self.reverse.told_at(address)
     }
 
     /// Tells whether a name that isn't known doesn't exist: not while a source has yet to speak.
