@@ -1,13 +1,14 @@
 //! Receives and sends datagrams by the batch: the one place with unsafe code.
 //!
-//! nix has safe functions for these calls, but those for sending neither tell how many messages went out
-//! without reading memory that was never written, nor take a source address for each message.
+//! nix has safe functions for these calls, but those for sending neither tell how many messages
+//! went out without reading memory that was never written, nor take a source address for each
+//! message.
 //!
-//! What makes it sound: each header points into arrays that this file owns, that are allocated once and
-//! that live as long as the [`Batch`]. The pointers are set anew from those arrays before each call, the
-//! lengths that go with them are those of the elements pointed to, and the kernel is told no more headers
-//! than there are. Nothing of what the kernel wrote is read beyond the length that it gave, and that is
-//! checked against the element's.
+//! What makes it sound: each header points into arrays that this file owns, that are allocated once
+//! and that live as long as the [`Batch`]. The pointers are set anew from those arrays before each
+//! call, the lengths that go with them are those of the elements pointed to, and the kernel is told
+//! no more headers than there are. Nothing of what the kernel wrote is read beyond the length that
+//! it gave, and that is checked against the element's.
 #![allow(unsafe_code)]
 
 use std::{io, mem, net::UdpSocket, os::fd::RawFd};
@@ -30,14 +31,15 @@ const CONTROL_BYTES: usize = 64;
 
 /// Has a socket waited on until there is something to read.
 ///
-/// Waiting to write as well, as tokio's own sockets do, would wake the loop for each datagram that leaves.
+/// Waiting to write as well, as tokio's own sockets do, would wake the loop for each datagram that
+/// leaves.
 ///
 /// # Errors
 ///
 /// Returns an error when the system has no room for one more.
 pub(crate) fn watch(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
-    // SAFETY: the socket owns its descriptor, always gives the same one, and closes it when it is dropped,
-    // which is when the `AsyncFd` that holds it is.
+    // SAFETY: the socket owns its descriptor, always gives the same one, and closes it when it is
+    // dropped, which is when the `AsyncFd` that holds it is.
     Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
 }
 
@@ -72,15 +74,15 @@ struct Peer(libc::sockaddr_storage);
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_BYTES]);
 
-// SAFETY: the pointers in `headers` and `vectors` are only followed during a call that has set them, and
-// lead to memory that the batch owns.
+// SAFETY: the pointers in `headers` and `vectors` are only followed during a call that has set
+// them, and lead to memory that the batch owns.
 unsafe impl Send for Batch {}
 
 impl Batch {
     /// Allocates the buffers.
     pub(crate) fn new() -> Self {
-        // SAFETY: the types are made of integers, arrays of integers and raw pointers, for all of which
-        // zero is a valid value.
+        // SAFETY: the types are made of integers, arrays of integers and raw pointers, for all of
+        // which zero is a valid value.
         unsafe {
             Self {
                 slots: Box::new_zeroed().assume_init(),
@@ -132,8 +134,8 @@ impl Batch {
         Ok(count)
     }
 
-    /// Calls `answer` with each query and the buffer for its answer; it returns the answer's length, or 0
-    /// for none. Returns how many answers there are.
+    /// Calls `answer` with each query and the buffer for its answer; it returns the answer's
+    /// length, or 0 for none. Returns how many answers there are.
     pub(crate) fn answer(&mut self, mut answer: impl FnMut(&[u8], &mut [u8]) -> usize) -> usize {
         let mut answers = 0;
         for slot in &mut self.slots[..self.queries] {
@@ -187,8 +189,8 @@ impl Peer {
     /// Returns the port.
     fn port(&self) -> u16 {
         let address: *const libc::sockaddr_storage = &self.0;
-        // SAFETY: `sockaddr_storage` is made to be read as the type that its family says: it is large
-        // enough and aligned, and all of its bytes are initialized.
+        // SAFETY: `sockaddr_storage` is made to be read as the type that its family says: it is
+        // large enough and aligned, and all of its bytes are initialized.
         let port = unsafe {
             match i32::from(self.0.ss_family) {
                 libc::AF_INET => (*address.cast::<libc::sockaddr_in>()).sin_port,
@@ -201,8 +203,8 @@ impl Peer {
 }
 
 impl Slot {
-    /// Makes the control message that says where a query was sent to one that says where its answer is
-    /// sent from: it is the same, less the interface, which routing should choose.
+    /// Makes the control message that says where a query was sent to one that says where its answer
+    /// is sent from: it is the same, less the interface, which routing should choose.
     ///
     /// Only an answer to a link-local address has to leave by the interface that the query came by.
     fn answer_from_where_it_was_asked(&mut self) {

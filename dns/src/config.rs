@@ -116,11 +116,12 @@ pub struct ZoneConfig {
     pub negative_ttl: Duration,
     /// The name in the NS and SOA records.
     ///
-    /// `ns.<domain>` by default, whose addresses are those of `[dns] listen` that aren't wildcards. A
-    /// service of that name hides it: then name another one here.
+    /// `ns.<domain>` by default, whose addresses are those of `[dns] listen` that aren't wildcards.
+    /// A service of that name hides it: then name another one here.
     #[serde(default)]
     pub name_server: Option<Domain>,
-    /// Who is responsible, in the SOA record: `admin@example.com`; `hostmaster@<domain>` by default.
+    /// Who is responsible, in the SOA record: `admin@example.com`; `hostmaster@<domain>` by
+    /// default.
     #[serde(default)]
     pub hostmaster: Option<Mailbox>,
 }
@@ -181,8 +182,8 @@ impl fmt::Display for Domain {
     }
 }
 
-/// Names a mailbox as the SOA record has it (RFC 1035, section 3.3.13): a name whose first label is the
-/// part before the `@`.
+/// Names a mailbox as the SOA record has it (RFC 1035, section 3.3.13): a name whose first label is
+/// the part before the `@`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mailbox {
     text: String,

@@ -1,13 +1,15 @@
 //! Answers DNS queries about services, from what the registry knows.
 //!
-//! [`Zones`] are made of a [`Config`] and a snapshot, and made anew of the old ones when the snapshot
-//! changes. Inside, a zone is a domain and a table of the names under it; a [`Scheme`] says which names a
-//! service has and what it says at each, and that is encoded at once into sets of records. So
-//! [`respond`] has little to do: it reads a query, finds the name and copies. All of this is pure.
+//! [`Zones`] are made of a [`Config`] and a snapshot, and made anew of the old ones when the
+//! snapshot changes. Inside, a zone is a domain and a table of the names under it; a [`Scheme`]
+//! says which names a service has and what it says at each, and that is encoded at once into sets
+//! of records. So [`respond`] has little to do: it reads a query, finds the name and copies. All of
+//! this is pure.
 //!
-//! Around it are the sockets. [`serve_udp`] is a loop of our own over batches of datagrams; [`serve_tcp`]
-//! leaves the streams to hickory-server. Both belong on a worker's own runtime, with
-//! sockets of its own ([`bind_udp`], [`bind_tcp`]) and [`Counters`] of its own, which [`Metrics`] sums up.
+//! Around it are the sockets. [`serve_udp`] is a loop of our own over batches of datagrams;
+//! [`serve_tcp`] leaves the streams to hickory-server. Both belong on a worker's own runtime, with
+//! sockets of its own ([`bind_udp`], [`bind_tcp`]) and [`Counters`] of its own, which [`Metrics`]
+//! sums up.
 //!
 //! [`Zones::explain`] says why a name is answered as it is.
 

@@ -18,8 +18,8 @@ use crate::{Outcome, Rcode, Transport};
 
 /// Holds one worker's numbers.
 ///
-/// Only that worker's thread writes, so that counting is a plain addition; whoever reads may be a moment
-/// behind. It has cache lines of its own, for no other worker's writes to slow it down.
+/// Only that worker's thread writes, so that counting is a plain addition; whoever reads may be a
+/// moment behind. It has cache lines of its own, for no other worker's writes to slow it down.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Counters {

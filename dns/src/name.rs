@@ -8,10 +8,11 @@ pub(crate) const NAME_BYTES_MAX: usize = 254;
 /// The most bytes of one label.
 pub(crate) const LABEL_BYTES_MAX: usize = 63;
 
-/// Holds a name in lower case: each label behind a byte with its length, without the root's zero byte.
+/// Holds a name in lower case: each label behind a byte with its length, without the root's zero
+/// byte.
 ///
-/// Without the root, a name relative to a domain and an absolute one are the same thing, and putting
-/// the one before the other is a concatenation.
+/// Without the root, a name relative to a domain and an absolute one are the same thing, and
+/// putting the one before the other is a concatenation.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Name(Arc<[u8]>);
 

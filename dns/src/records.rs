@@ -47,8 +47,8 @@ impl<'a> View<'a> {
 
     /// Says why an instance isn't among the records; `None` when it is.
     ///
-    /// The name of an instance that is starting or draining still answers: whoever got it as the target
-    /// of an SRV record a moment ago has to find it.
+    /// The name of an instance that is starting or draining still answers: whoever got it as the
+    /// target of an SRV record a moment ago has to find it.
     pub(crate) fn omission(self, instance: &Instance) -> Option<Omission<'a>> {
         match (self, instance.exclusion()) {
             (View::Instance(_), Some(Exclusion::State(state))) if state != State::Down => {

@@ -23,8 +23,8 @@ const PTR_RECORDS_MAX: usize = 32;
 
 /// Holds the names of the instances at each address; a copy costs nothing.
 ///
-/// No reverse zone is ours, only the names of the addresses that we know: each is treated as a zone of
-/// one name.
+/// No reverse zone is ours, only the names of the addresses that we know: each is treated as a zone
+/// of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reverse {
     addresses: Map<IpAddr, Entry>,
@@ -107,7 +107,8 @@ fn places(words: &Words, service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> 
         .collect()
 }
 
-/// Reads the address in a name under `in-addr.arpa` (RFC 1035, section 3.5) or `ip6.arpa` (RFC 3596).
+/// Reads the address in a name under `in-addr.arpa` (RFC 1035, section 3.5) or `ip6.arpa` (RFC
+/// 3596).
 pub(crate) fn address(name: &[u8]) -> Option<IpAddr> {
     if let Some(digits) = name.strip_suffix(b"\x07in-addr\x04arpa") {
         let mut octets = [0; 4];

@@ -77,8 +77,8 @@ impl Zone {
 
     /// Puts what a service says in place of what it said before.
     ///
-    /// Costs what the service's names are, however many others there are; the records of instances that
-    /// haven't changed are left as they are.
+    /// Costs what the service's names are, however many others there are; the records of instances
+    /// that haven't changed are left as they are.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
         let names = self.words.scheme.names();
         let mut before = HashMap::<_, _, foldhash::fast::RandomState>::default();
@@ -90,7 +90,8 @@ impl Zone {
         if let Some(new) = new {
             names.each(new, &mut |name, rank, view| {
                 let key = (name, rank);
-                // Only views of one instance can be known to be the same without a look at the others.
+                // Only views of one instance can be known to be the same without a look at the
+                // others.
                 let same = |old: View<'_>| old == view && matches!(view, View::Instance(_));
                 if !before.remove(&key).is_some_and(same) {
                     let part = Part {
@@ -111,7 +112,8 @@ impl Zone {
 }
 
 impl Words {
-    /// Writes the SOA record, owned by the name at `owner` in the message; returns whether it had room.
+    /// Writes the SOA record, owned by the name at `owner` in the message; returns whether it had
+    /// room.
     ///
     /// `domain` is where the zone's domain stands in the message, if it does.
     pub(crate) fn write_soa(
@@ -145,7 +147,8 @@ impl Words {
         answer.put_record(section, &pointer(owner), (rtype::SOA, ttl), &parts)
     }
 
-    /// Writes the NS record, owned by the name at `owner`; returns where the name server's name stands.
+    /// Writes the NS record, owned by the name at `owner`; returns where the name server's name
+    /// stands.
     pub(crate) fn write_ns(
         &self,
         answer: &mut Answer<'_>,

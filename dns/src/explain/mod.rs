@@ -79,7 +79,8 @@ pub struct ExplainedInstance {
 }
 
 impl Zones {
-    /// Explains how a name, such as `web.svc.internal`, is answered; `None` where that is `REFUSED`.
+    /// Explains how a name, such as `web.svc.internal`, is answered; `None` where that is
+    /// `REFUSED`.
     pub fn explain(&self, name: &str) -> Option<Explanation> {
         let name = Name::parse(name).ok()?;
         if let Some((zone, relative)) = self.zone_of(name.as_bytes()) {

@@ -155,9 +155,7 @@ fn addresses_lead_back_to_instances() {
     assert_eq!(nodata.answers(), <[String; 0]>::default());
     assert_eq!(
         nodata.authorities(),
-        [
-            "2.0.0.10.in-addr.arpa. 5 SOA ns.svc.internal. hostmaster.svc.internal. 7 3600 600 604800 5"
-        ]
+        [SOA.replacen("svc.internal", "2.0.0.10.in-addr.arpa", 1)]
     );
     for unknown in [
         "9.9.9.9.in-addr.arpa",
@@ -408,6 +406,20 @@ fn what_cannot_be_read_is_a_format_error() {
         assert_eq!(reply.rcode(), "FORMERR", "{what}");
         assert_eq!(reply.bytes[..2], bytes[..2]);
         assert_eq!(reply.message.answers.len(), 0);
+    }
+}
+
+#[test]
+fn a_message_without_a_question_still_gets_an_opt_for_its_own() {
+    let mut ask = Ask::new("", 0).edns(1232, 0, 0, &[]);
+    ask.counts[0] = 0;
+    for (opcode, rcode) in [(0, "FORMERR"), (15, "NOTIMP")] {
+        ask.flags = opcode << 11;
+        let mut bytes = ask.bytes();
+        bytes.drain(HEADER_BYTES..HEADER_BYTES + 5);
+        let reply = reply_to(&bytes).unwrap();
+        assert_eq!(reply.rcode(), rcode);
+        assert!(reply.message.edns.is_some());
     }
 }
 

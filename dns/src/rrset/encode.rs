@@ -16,7 +16,8 @@ const TXT_BYTES_MAX: usize = 8192;
 /// The longest string in a TXT record (RFC 1035, section 3.3).
 const STRING_BYTES_MAX: usize = 255;
 
-/// How much more an instance of weight 1 weighs than one of weight 0, which should get hardly anything.
+/// How much more an instance of weight 1 weighs than one of weight 0, which should get hardly
+/// anything.
 const WEIGHT_STEP: u32 = 100;
 
 /// The most that weights are summed up to: their sums must stay within 32 bits.
@@ -89,8 +90,8 @@ pub(crate) fn srv(records: &[Srv<'_>], ttl: u32) -> Option<RrSet> {
 
 /// Makes the TXT record of an instance: its attributes as `key=value` (RFC 6763, section 6).
 ///
-/// An attribute that can't be written so is left out, for half a value is a wrong one: a key that is
-/// empty, has a `=` or isn't printable ASCII, or more than 255 bytes in all.
+/// An attribute that can't be written so is left out, for half a value is a wrong one: a key that
+/// is empty, has a `=` or isn't printable ASCII, or more than 255 bytes in all.
 pub(crate) fn txt(attributes: &BTreeMap<Arc<str>, Arc<str>>, ttl: u32) -> RrSet {
     let mut strings = Vec::new();
     for (key, value) in attributes {

@@ -11,8 +11,8 @@ use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section};
 
 /// Holds the records of one type at one name, ready to be copied into an answer.
 ///
-/// Each record's owner is a pointer to the question, so records can be moved freely: what rotates or
-/// shuffles an answer is the order in which they are copied.
+/// Each record's owner is a pointer to the question, so records can be moved freely: what rotates
+/// or shuffles an answer is the order in which they are copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RrSet {
     pub(crate) rtype: u16,
@@ -44,8 +44,8 @@ impl RrSet {
         self.count as usize
     }
 
-    /// Copies as many records as have room, in an order that `seed` decides, and then their additional
-    /// ones; says that the answer is truncated when a record had no room.
+    /// Copies as many records as have room, in an order that `seed` decides, and then their
+    /// additional ones; says that the answer is truncated when a record had no room.
     pub(crate) fn write(&self, answer: &mut Answer<'_>, seed: u64) {
         let complete = if !self.weights.is_empty() {
             self.write_weighted(answer, seed)

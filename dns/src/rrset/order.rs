@@ -12,9 +12,9 @@ pub(crate) fn below(seed: u64, bound: u32) -> u32 {
 
 /// Calls `write` with each index, the heavy ones rather early, until it returns false.
 ///
-/// `sums` are the sums of the weights up to and with each index. The chance to be first is an index's
-/// share of the weight; the chance to be next is its share of what is left. Returns whether `write`
-/// took all.
+/// `sums` are the sums of the weights up to and with each index. The chance to be first is an
+/// index's share of the weight; the chance to be next is its share of what is left. Returns whether
+/// `write` took all.
 pub(crate) fn weighted(sums: &[u32], seed: u64, write: &mut dyn FnMut(usize) -> bool) -> bool {
     let mut random = fastrand::Rng::with_seed(seed);
     let Some(mut left) = sums.last().copied() else {

@@ -35,8 +35,8 @@ schemes! {
 
 /// Makes names of services, all relative to the zone's domain.
 ///
-/// A pure function of one service: what several services have to say at one name is sorted out by the
-/// [`Rank`]s. A name that DNS couldn't carry is left out.
+/// A pure function of one service: what several services have to say at one name is sorted out by
+/// the [`Rank`]s. A name that DNS couldn't carry is left out.
 pub(crate) trait Names: Send + Sync {
     /// Calls `add` with each name at which the service has something to say, each once.
     fn each<'a>(&self, service: &'a Service, add: &mut dyn FnMut(Name, Rank, View<'a>));

@@ -9,8 +9,9 @@
 //! | `_port._tcp.S`, `_port._udp.S` | their ports of that name (SRV) |
 //! | `<id>.S` | one instance: addresses while it isn't down, and attributes |
 //!
-//! Two services may claim one name: `a.web` is a service and an instance `a` of `web`, `_http._tcp.web` the
-//! main port of `http.web` and the port `http` of `web`. What the service of that name says goes first.
+//! Two services may claim one name: `a.web` is a service and an instance `a` of `web`,
+//! `_http._tcp.web` the main port of `http.web` and the port `http` of `web`. What the service of
+//! that name says goes first.
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,11 @@
 //! Answers over TCP.
 //!
-//! hickory-server has the streams: it finds the messages in them, writes answers one after the other, and
-//! gives up on clients that don't get on. What is read and written in a message stays ours, for the same
-//! bytes have to come by every transport, and hickory's own loop and encoder change them: what it can't
-//! read it answers without the question and the OPT record, its encoder compresses only so many names (a
-//! thousand SRV records that fit grow beyond what a message can be, and are cut), and it has no limit for
-//! connections.
+//! hickory-server has the streams: it finds the messages in them, writes answers one after the
+//! other, and gives up on clients that don't get on. What is read and written in a message stays
+//! ours, for the same bytes have to come by every transport, and hickory's own loop and encoder
+//! change them: what it can't read it answers without the question and the OPT record, its encoder
+//! compresses only so many names (a thousand SRV records that fit grow beyond what a message can
+//! be, and are cut), and it has no limit for connections.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,36 +23,51 @@ use crate::{Config, Counters, Outcome, Transport, Zones, respond};
 /// How many answers of one connection may wait to be written; it reads no query while there is one.
 const ANSWERS_WAITING_MAX: usize = 4;
 
-/// How long the loop rests when no connection can be accepted, such as for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long the loop rests when no connection can be accepted, such as for want of file
+/// descriptors.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Answers the queries that come by the connections of `listener`, until the future is dropped, which
-/// closes them.
+/// Answers the queries that come by the connections of `listener`, until the future is dropped,
+/// which closes them.
 ///
-/// It is meant for a worker's current-thread runtime. When `tcp_connections_max` are open, further ones
-/// wait in the system's queue.
+/// It is meant for a worker's current-thread runtime. When `tcp_connections_max` are open, further
+/// ones wait in the system's queue.
 ///
 /// # Errors
 ///
 /// Returns an error when the listener is of no use.
-pub async fn serve_tcp(
+pub fn serve_tcp(
     listener: std::net::TcpListener,
     zones: Arc<ArcSwap<Zones>>,
     counters: Arc<Counters>,
     config: &Config,
-) -> io::Result<Infallible> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let room = Arc::new(Semaphore::new(config.tcp_connections_max));
+) -> impl Future<Output = io::Result<Infallible>> + Send + use<> {
+    let connections_max = config.tcp_connections_max;
     let idle_timeout = config.tcp_idle_timeout.get();
     let answerer = Answerer { zones, counters };
+    async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        accept(listener, answerer, connections_max, idle_timeout).await
+    }
+}
+
+async fn accept(
+    listener: tokio::net::TcpListener,
+    answerer: Answerer,
+    connections_max: usize,
+    idle_timeout: Duration,
+) -> io::Result<Infallible> {
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
-        let permit = Arc::clone(&room).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
+        let place = Arc::clone(&places).acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
+            // A client that has gone again.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                tracing::debug!(%error, "can't accept a connection");
+                tracing::warn!(%error, "can't accept a connection for DNS over TCP");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -62,7 +77,7 @@ pub async fn serve_tcp(
         connections.spawn(async move {
             let _open = Open::new(Arc::clone(&answerer.counters));
             serve_connection(stream, peer, idle_timeout, &answerer).await;
-            drop(permit);
+            drop(place);
         });
     }
 }

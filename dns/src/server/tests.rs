@@ -34,8 +34,7 @@ fn run(services: Vec<Service>, change: impl Fn(&mut Config)) -> Running {
     let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let served = Arc::clone(&zones);
-    let task =
-        tokio::spawn(async move { serve_tcp(listener, served, Arc::default(), &config).await });
+    let task = tokio::spawn(serve_tcp(listener, served, Arc::default(), &config));
     Running {
         address,
         zones,

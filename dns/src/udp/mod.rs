@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Answers the queries that come by `socket`, until the future is dropped.
 ///
-/// It is meant for a worker's current-thread runtime: nothing is allocated, locked, logged or handed over
-/// for a query. A batch sees one version of the zones.
+/// It is meant for a worker's current-thread runtime: nothing is allocated, locked, logged or
+/// handed over for a query. A batch sees one version of the zones.
 ///
 /// # Errors
 ///

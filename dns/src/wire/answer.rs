@@ -12,7 +12,8 @@ const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
 const FLAG_TC: u16 = 0x0200;
 
-/// An answer that is being written: header and question are there, records follow section by section.
+/// An answer that is being written: header and question are there, records follow section by
+/// section.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
     out: &'a mut [u8],

@@ -1,9 +1,9 @@
 //! The format of messages (RFC 1035, section 4): reading a query, writing an answer.
 //!
 //! ```text
-//! header   12 bytes: id, flags, and how many questions, answers, authorities and additionals follow
-//! question name, type, class
-//! record   name, type, class, ttl (4 bytes), length (2 bytes), that many bytes
+//! header   12 bytes: id, flags, and how many questions, answers, authorities and additionals
+//! follow question name, type, class record   name, type, class, ttl (4 bytes), length (2 bytes),
+//! that many bytes
 //! ```
 
 mod answer;

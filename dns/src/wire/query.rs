@@ -71,18 +71,25 @@ impl<'a> Query<'a> {
 
     /// Reads what follows the header; `None` at the first thing that is wrong.
     ///
-    /// One question and nothing else is asked for (RFC 9619), but an IXFR has a SOA with it, and an OPT
-    /// may stand anywhere in the additional section. Bytes behind the last record are ignored.
+    /// One question and nothing else is asked for (RFC 9619), but an IXFR has a SOA with it, and an
+    /// OPT may stand anywhere in the additional section. Bytes behind the last record are ignored.
     fn read_sections(&mut self, message: &'a [u8], counts: [u16; 4]) -> Option<()> {
         let [questions, answers, authorities, additionals] = counts;
-        if questions != 1 {
-            return None;
+        let mut at = HEADER_BYTES;
+        let mut qtype = 0;
+        match questions {
+            // Wrong all the same, but there may be an OPT to be answered with one.
+            0 => {}
+            1 => {
+                let question = Question::parse(message)?;
+                at += question.raw.len();
+                qtype = question.qtype;
+                self.question = Some(question);
+            }
+            _ => return None,
         }
-        let question = Question::parse(message)?;
-        let mut at = HEADER_BYTES + question.raw.len();
-        let plain = question.qtype != rtype::IXFR;
-        self.question = Some(question);
-        if self.flags & FLAGS_OPCODE == 0 && (answers != 0 || plain && authorities != 0) {
+        let is_query = self.flags & FLAGS_OPCODE == 0;
+        if is_query && (answers != 0 || authorities != 0 && qtype != rtype::IXFR) {
             return None;
         }
         for _ in 0..u32::from(answers) + u32::from(authorities) {
@@ -95,7 +102,7 @@ impl<'a> Query<'a> {
             }
             at = record.next;
         }
-        Some(())
+        self.question.is_some().then_some(())
     }
 
     fn read_edns(&mut self, record: &Record<'_>, owned_by_root: bool) -> Option<()> {

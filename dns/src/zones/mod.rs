@@ -12,7 +12,8 @@ use crate::{
     zone::{Words, Zone},
 };
 
-/// Holds all zones and the reverse names at one version of the registry, each answer already encoded.
+/// Holds all zones and the reverse names at one version of the registry, each answer already
+/// encoded.
 ///
 /// Immutable: a change makes new ones, which share with the old all that hasn't changed.
 #[derive(Debug, Clone)]
