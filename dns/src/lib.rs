@@ -1,1 +1,45 @@
-//! Empty as yet.
+//! Answers DNS queries about services, from what the registry knows.
+//!
+//! [`Zones`] are made of a [`Config`] and a snapshot, and made anew of the old ones when the
+//! snapshot changes. Inside, a zone is a domain and a table of the names under it; a [`Scheme`]
+//! says which names a service has and what it says at each, and that is encoded at once into sets
+//! of records. So [`respond`] has little to do: it reads a query, finds the name and copies. All of
+//! this is pure.
+//!
+//! Around it are the sockets. [`serve_udp`] is a loop of our own over batches of datagrams;
+//! [`serve_tcp`] leaves the streams to hickory-server. Both belong on a worker's own runtime, with
+//! sockets of its own ([`bind_udp`], [`bind_tcp`]) and [`Counters`] of its own, which [`Metrics`]
+//! sums up.
+//!
+//! [`Zones::explain`] says why a name is answered as it is.
+
+mod batch;
+mod config;
+mod explain;
+mod metrics;
+mod name;
+mod records;
+mod respond;
+mod reverse;
+mod rrset;
+mod schemes;
+mod server;
+mod socket;
+mod table;
+#[cfg(test)]
+mod testing;
+mod udp;
+mod wire;
+mod zone;
+mod zones;
+
+pub use crate::config::{Config, Domain, Mailbox, ZoneConfig};
+pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
+pub use metrics::{Counters, Metrics};
+pub use respond::{Outcome, Transport, respond};
+pub use schemes::Scheme;
+pub use server::serve_tcp;
+pub use socket::{bind_tcp, bind_udp};
+pub use udp::serve_udp;
+pub use wire::Rcode;
+pub use zones::Zones;

@@ -1,0 +1,259 @@
+//! Receives and sends datagrams by the batch: the one place with unsafe code.
+//!
+//! nix has safe functions for these calls, but those for sending neither tell how many messages
+//! went out without reading memory that was never written, nor take a source address for each
+//! message.
+//!
+//! What makes it sound: each header points into arrays that this file owns, that are allocated once
+//! and that live as long as the [`Batch`]. The pointers are set anew from those arrays before each
+//! call, the lengths that go with them are those of the elements pointed to, and the kernel is told
+//! no more headers than there are. Nothing of what the kernel wrote is read beyond the length that
+//! it gave, and that is checked against the element's.
+#![allow(unsafe_code)]
+
+use std::{io, mem, net::UdpSocket, os::fd::RawFd};
+
+use nix::libc;
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// How many datagrams are taken by one call.
+pub(crate) const BATCH: usize = 32;
+
+/// The longest query that is read whole; what is cut off is not missed, since such queries have no
+/// business here and are found to be broken.
+pub(crate) const QUERY_BYTES_MAX: usize = 2048;
+
+/// The longest answer.
+pub(crate) const ANSWER_BYTES_MAX: usize = crate::config::UDP_PAYLOAD_LIMIT as usize;
+
+/// The room for one control message that holds the address a query was sent to, v4 or v6.
+const CONTROL_BYTES: usize = 64;
+
+/// Has a socket waited on until there is something to read.
+///
+/// Waiting to write as well, as tokio's own sockets do, would wake the loop for each datagram that
+/// leaves.
+///
+/// # Errors
+///
+/// Returns an error when the system has no room for one more.
+pub(crate) fn watch(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
+    // SAFETY: the socket owns its descriptor, always gives the same one, and closes it when it is
+    // dropped, which is when the `AsyncFd` that holds it is.
+    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
+}
+
+/// Holds the buffers of one batch: queries and the answers to them.
+pub(crate) struct Batch {
+    slots: Box<[Slot; BATCH]>,
+    /// What the kernel is shown; built from `slots` for each call.
+    headers: Box<[libc::mmsghdr; BATCH]>,
+    vectors: Box<[libc::iovec; BATCH]>,
+    /// How many slots hold a query.
+    queries: usize,
+}
+
+/// Holds one query, where it came from, and its answer.
+struct Slot {
+    peer: Peer,
+    peer_len: libc::socklen_t,
+    control: Control,
+    control_len: usize,
+    query: [u8; QUERY_BYTES_MAX],
+    query_len: usize,
+    answer: [u8; ANSWER_BYTES_MAX],
+    /// 0 while there is no answer to be sent.
+    answer_len: usize,
+}
+
+/// The address a query came from, of either family.
+#[repr(transparent)]
+struct Peer(libc::sockaddr_storage);
+
+/// Bytes of control messages, aligned as `cmsghdr` must be.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+// SAFETY: the pointers in `headers` and `vectors` are only followed during a call that has set
+// them, and lead to memory that the batch owns.
+unsafe impl Send for Batch {}
+
+impl Batch {
+    /// Allocates the buffers.
+    pub(crate) fn new() -> Self {
+        // SAFETY: the types are made of integers, arrays of integers and raw pointers, for all of
+        // which zero is a valid value.
+        unsafe {
+            Self {
+                slots: Box::new_zeroed().assume_init(),
+                headers: Box::new_zeroed().assume_init(),
+                vectors: Box::new_zeroed().assume_init(),
+                queries: 0,
+            }
+        }
+    }
+
+    /// Takes the datagrams that wait, at most [`BATCH`]; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Returns `WouldBlock` when there is none.
+    pub(crate) fn receive(&mut self, socket: RawFd) -> io::Result<usize> {
+        for ((slot, header), vector) in self.parts() {
+            *vector = libc::iovec {
+                iov_base: slot.query.as_mut_ptr().cast(),
+                iov_len: slot.query.len(),
+            };
+            header.msg_len = 0;
+            header.msg_hdr = message_header(
+                slot,
+                size_of::<libc::sockaddr_storage>() as libc::socklen_t,
+                CONTROL_BYTES,
+                vector,
+            );
+        }
+        // SAFETY: the headers are valid as described at the top, and there are `BATCH` of them.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket,
+                self.headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        for ((slot, header), _) in self.parts().take(count) {
+            slot.query_len = (header.msg_len as usize).min(QUERY_BYTES_MAX);
+            slot.peer_len = header.msg_hdr.msg_namelen;
+            slot.control_len = header.msg_hdr.msg_controllen.min(CONTROL_BYTES);
+            slot.answer_len = 0;
+            slot.answer_from_where_it_was_asked();
+        }
+        self.queries = count;
+        Ok(count)
+    }
+
+    /// Calls `answer` with each query and the buffer for its answer; it returns the answer's
+    /// length, or 0 for none. Returns how many answers there are.
+    pub(crate) fn answer(&mut self, mut answer: impl FnMut(&[u8], &mut [u8]) -> usize) -> usize {
+        let mut answers = 0;
+        for slot in &mut self.slots[..self.queries] {
+            let query = &slot.query[..slot.query_len];
+            slot.answer_len = match slot.peer.port() {
+                // Nobody can be there to read it.
+                0 => 0,
+                _ => answer(query, &mut slot.answer).min(ANSWER_BYTES_MAX),
+            };
+            answers += usize::from(slot.answer_len > 0);
+        }
+        answers
+    }
+
+    /// Sends the answers, less the first `skip`; returns how many the system took.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it didn't even take the first.
+    pub(crate) fn send(&mut self, socket: RawFd, skip: usize) -> io::Result<usize> {
+        let mut count = 0;
+        let slots = self.slots[..self.queries].iter_mut();
+        let answered = slots.filter(|slot| slot.answer_len > 0).skip(skip);
+        let shown = self.headers.iter_mut().zip(self.vectors.iter_mut());
+        for (slot, (header, vector)) in answered.zip(shown) {
+            *vector = libc::iovec {
+                iov_base: slot.answer.as_mut_ptr().cast(),
+                iov_len: slot.answer_len,
+            };
+            header.msg_len = 0;
+            header.msg_hdr = message_header(slot, slot.peer_len, slot.control_len, vector);
+            count += 1;
+        }
+        // SAFETY: as in `receive`, with `count` headers, which is at most `BATCH`.
+        let sent =
+            unsafe { libc::sendmmsg(socket, self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    fn parts(
+        &mut self,
+    ) -> impl Iterator<Item = ((&mut Slot, &mut libc::mmsghdr), &mut libc::iovec)> {
+        self.slots
+            .iter_mut()
+            .zip(self.headers.iter_mut())
+            .zip(self.vectors.iter_mut())
+    }
+}
+
+impl Peer {
+    /// Returns the port.
+    fn port(&self) -> u16 {
+        let address: *const libc::sockaddr_storage = &self.0;
+        // SAFETY: `sockaddr_storage` is made to be read as the type that its family says: it is
+        // large enough and aligned, and all of its bytes are initialized.
+        let port = unsafe {
+            match i32::from(self.0.ss_family) {
+                libc::AF_INET => (*address.cast::<libc::sockaddr_in>()).sin_port,
+                libc::AF_INET6 => (*address.cast::<libc::sockaddr_in6>()).sin6_port,
+                _ => 0,
+            }
+        };
+        u16::from_be(port)
+    }
+}
+
+impl Slot {
+    /// Makes the control message that says where a query was sent to one that says where its answer
+    /// is sent from: it is the same, less the interface, which routing should choose.
+    ///
+    /// Only an answer to a link-local address has to leave by the interface that the query came by.
+    fn answer_from_where_it_was_asked(&mut self) {
+        const LEVEL_AT: usize = mem::offset_of!(libc::cmsghdr, cmsg_level);
+        const TYPE_AT: usize = mem::offset_of!(libc::cmsghdr, cmsg_type);
+        // The content follows the header, whose size is a multiple of what it must be aligned to.
+        const CONTENT_AT: usize = size_of::<libc::cmsghdr>();
+        let message = &mut self.control.0[..self.control_len];
+        let number = |at: usize| {
+            let bytes = message
+                .get(at..at + 4)
+                .and_then(|four| four.try_into().ok());
+            bytes.map(i32::from_ne_bytes)
+        };
+        let interface = match (number(LEVEL_AT), number(TYPE_AT)) {
+            // `in_pktinfo` is the interface, the local address, and the address in the packet.
+            (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => CONTENT_AT,
+            // `in6_pktinfo` is the address and the interface.
+            (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) => {
+                match message.get(CONTENT_AT..CONTENT_AT + 2) {
+                    Some([0xfe, second]) if second & 0xc0 == 0x80 => return,
+                    _ => CONTENT_AT + 16,
+                }
+            }
+            _ => {
+                self.control_len = 0;
+                return;
+            }
+        };
+        if let Some(interface) = message.get_mut(interface..interface + 4) {
+            interface.fill(0);
+        }
+    }
+}
+
+/// Makes a header that points to a slot's peer and control message, and to a vector.
+fn message_header(
+    slot: &mut Slot,
+    peer_len: libc::socklen_t,
+    control_len: usize,
+    vector: &mut libc::iovec,
+) -> libc::msghdr {
+    // SAFETY: zero is a valid value of every field.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_name = (&raw mut slot.peer).cast();
+    header.msg_namelen = peer_len;
+    header.msg_iov = vector;
+    header.msg_iovlen = 1;
+    header.msg_control = slot.control.0.as_mut_ptr().cast();
+    header.msg_controllen = control_len;
+    header
+}

@@ -1,0 +1,326 @@
+//! Why a name is answered as it is.
+
+use std::net::IpAddr;
+
+use registry::{Instance, Service};
+use serde::Serialize;
+
+use crate::{
+    Rcode, Scheme, Zones,
+    name::Name,
+    reverse,
+    rrset::RrSet,
+    schemes::View,
+    table::{Node, Part},
+    wire::rtype,
+    zone::{Words, Zone},
+};
+
+/// Says how a name is answered, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The name, in lower case and without a final dot.
+    pub name: String,
+    /// The domain of the zone that answers; for a reverse name the zone that it leads to.
+    pub zone: String,
+    /// How the zone names services.
+    pub scheme: Scheme,
+    /// The version of the snapshot.
+    pub version: u64,
+    /// The zone's serial number, the low half of the version.
+    pub serial: u32,
+    /// The code of an answer about any type.
+    pub rcode: Rcode,
+    /// How long clients may keep the answer (or that there is none), in seconds.
+    pub ttl: u32,
+    /// What the code doesn't say, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The records, in no particular order.
+    pub records: Vec<ExplainedRecord>,
+    /// The instances that could be among the records and aren't.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Says which instance a record is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainedRecord {
+    /// `A`, `AAAA`, `SRV`, `TXT`, `PTR`, `SOA` or `NS`.
+    #[serde(rename = "type")]
+    pub rtype: &'static str,
+    /// The record's content.
+    pub content: String,
+    /// The instance, where there is one.
+    #[serde(flatten)]
+    pub instance: Option<ExplainedInstance>,
+}
+
+/// Says why an instance isn't among the records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The reason, in words.
+    pub reason: String,
+    /// The instance.
+    #[serde(flatten)]
+    pub instance: ExplainedInstance,
+}
+
+/// Names an instance and the record of the store that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainedInstance {
+    /// The name of its service.
+    pub service: String,
+    /// Its id.
+    pub id: String,
+    /// The source's name in the configuration.
+    pub source: String,
+    /// The record's place in the store.
+    pub path: String,
+}
+
+impl Zones {
+    /// Explains how a name, such as `web.svc.internal`, is answered; `None` where that is
+    /// `REFUSED`.
+    pub fn explain(&self, name: &str) -> Option<Explanation> {
+        let name = Name::parse(name).ok()?;
+        if let Some((zone, relative)) = self.zone_of(name.as_bytes()) {
+            let mut explanation = self.start(&name, &zone.words);
+            match zone.table.node(relative) {
+                _ if relative.is_empty() => explanation.add_apex(&zone.words),
+                Some(node) => {
+                    self.explain_node(zone, &Name::from(relative), node, &mut explanation)
+                }
+                None => self.explain_absence(zone, &mut explanation),
+            }
+            return Some(explanation);
+        }
+        let (words, _) = self.reverse_of(name.as_bytes())?;
+        let mut explanation = self.start(&name, words);
+        let address = reverse::address(name.as_bytes())?;
+        self.explain_address(words, address, &mut explanation);
+        Some(explanation)
+    }
+
+    fn start(&self, name: &Name, words: &Words) -> Explanation {
+        Explanation {
+            name: name.to_string(),
+            zone: words.domain.to_string(),
+            scheme: words.scheme,
+            version: self.version(),
+            serial: self.serial(),
+            rcode: Rcode::NoError,
+            ttl: words.ttl,
+            note: None,
+            records: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
+    fn explain_absence(&self, zone: &Zone, explanation: &mut Explanation) {
+        let unsynced = self.snapshot().unsynced();
+        if unsynced.is_empty() {
+            explanation.rcode = Rcode::NxDomain;
+            explanation.ttl = zone.words.negative_ttl;
+            explanation.note = Some("no service, port or instance is called so".to_owned());
+        } else {
+            explanation.rcode = Rcode::ServFail;
+            explanation.ttl = 0;
+            explanation.note = Some(format!(
+                "not known yet: waiting for {}",
+                unsynced.join(", ")
+            ));
+        }
+    }
+
+    fn explain_node(&self, zone: &Zone, name: &Name, node: &Node, to: &mut Explanation) {
+        let words = &zone.words;
+        for part in node.parts() {
+            let speaks = |rtype| {
+                node.speaker(rtype)
+                    .is_some_and(|one| std::ptr::eq(one, part))
+            };
+            let Some(service) = part.service.as_ref() else {
+                to.add_name_server(part, speaks);
+                continue;
+            };
+            let Some(service) = self.snapshot().service(service.as_str()) else {
+                continue;
+            };
+            words
+                .scheme
+                .names()
+                .each(service, &mut |candidate, rank, view| {
+                    if (&candidate, rank) == (name, part.rank) {
+                        to.add_view(words, service, view, &speaks);
+                    }
+                });
+        }
+        if to.records.is_empty() {
+            to.ttl = words.negative_ttl;
+            let note = match node.parts() {
+                [] => "only names below it exist",
+                _ => "no instance is there to answer with",
+            };
+            to.note.get_or_insert_with(|| note.to_owned());
+        }
+    }
+
+    fn explain_address(&self, words: &Words, address: IpAddr, to: &mut Explanation) {
+        let told: Vec<_> = self.told_at(address).collect();
+        for service in self.snapshot().services().values() {
+            let instances = service.instances.iter();
+            for instance in instances.filter(|one| one.addresses.contains(&address)) {
+                let target = words.target(service, instance);
+                match target.filter(|target| told.contains(&target)) {
+                    Some(target) => to.add(service, instance, "PTR", format!("{target}.")),
+                    None => {
+                        let reason = match instance.exclusion() {
+                            Some(exclusion) => exclusion.to_string(),
+                            None => "too many instances are at this address".to_owned(),
+                        };
+                        to.leave_out(service, instance, reason);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Explanation {
+    fn add(
+        &mut self,
+        service: &Service,
+        instance: &Instance,
+        rtype: &'static str,
+        content: String,
+    ) {
+        self.records.push(ExplainedRecord {
+            rtype,
+            content,
+            instance: Some(ExplainedInstance::new(service, instance)),
+        });
+    }
+
+    fn leave_out(&mut self, service: &Service, instance: &Instance, reason: String) {
+        self.left_out.push(LeftOut {
+            reason,
+            instance: ExplainedInstance::new(service, instance),
+        });
+    }
+
+    fn add_own(&mut self, rtype: &'static str, content: String) {
+        self.records.push(ExplainedRecord {
+            rtype,
+            content,
+            instance: None,
+        });
+    }
+
+    fn add_apex(&mut self, words: &Words) {
+        let (server, mailbox) = (&words.name_server, &words.hostmaster);
+        let soa = format!("{server}. {mailbox}. {}", self.serial);
+        self.add_own("SOA", soa);
+        self.add_own("NS", format!("{server}."));
+    }
+
+    fn add_name_server(&mut self, part: &Part, speaks: impl Fn(u16) -> bool) {
+        for address in part
+            .sets
+            .iter()
+            .filter(|set| speaks(set.rtype))
+            .flat_map(RrSet::addresses)
+        {
+            self.add_own(address_type(&address), address.to_string());
+        }
+        self.note = Some("the zone's name server, which is where we listen".to_owned());
+    }
+
+    /// Adds what one service says at the name, as far as it is the one that `speaks` for a type.
+    fn add_view(
+        &mut self,
+        words: &Words,
+        service: &Service,
+        view: View<'_>,
+        speaks: &dyn Fn(u16) -> bool,
+    ) {
+        if let View::Instance(instance) = view {
+            self.add_addresses(service, instance, view, speaks);
+            let pairs = instance
+                .attributes
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"));
+            let text = pairs.collect::<Vec<_>>().join(" ");
+            self.add(service, instance, "TXT", text);
+            return;
+        }
+        for instance in &service.instances {
+            match (view, view.port(instance), words.target(service, instance)) {
+                (View::Addresses, ..) => self.add_addresses(service, instance, view, speaks),
+                _ if !speaks(rtype::SRV) => self.leave_out(service, instance, hidden()),
+                (_, Some(port), Some(target)) if view.omission(instance).is_none() => {
+                    let (priority, weight) = (instance.priority, instance.weight);
+                    let content = format!("{priority} {weight} {} {target}.", port.number);
+                    self.add(service, instance, "SRV", content);
+                }
+                _ => {
+                    let omission = view.omission(instance).map(|omission| omission.to_string());
+                    let reason = omission.unwrap_or_else(|| "its name is too long".to_owned());
+                    self.leave_out(service, instance, reason);
+                }
+            }
+        }
+        if service.left_out > 0 {
+            let count = service.left_out;
+            self.note = Some(format!("{count} instances more than a service may have"));
+        }
+    }
+
+    fn add_addresses(
+        &mut self,
+        service: &Service,
+        instance: &Instance,
+        view: View<'_>,
+        speaks: &dyn Fn(u16) -> bool,
+    ) {
+        if let Some(omission) = view.omission(instance) {
+            self.leave_out(service, instance, omission.to_string());
+        } else if !speaks(rtype::A) {
+            self.leave_out(service, instance, hidden());
+        } else {
+            for address in &instance.addresses {
+                self.add(
+                    service,
+                    instance,
+                    address_type(address),
+                    address.to_string(),
+                );
+            }
+        }
+    }
+}
+
+impl ExplainedInstance {
+    fn new(service: &Service, instance: &Instance) -> Self {
+        Self {
+            service: service.name.to_string(),
+            id: instance.id.to_string(),
+            source: instance.origin.source.to_string(),
+            path: instance.origin.path.to_string(),
+        }
+    }
+}
+
+fn address_type(address: &IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "A",
+        IpAddr::V6(_) => "AAAA",
+    }
+}
+
+/// Says why nothing of a service is told at a name that another service has a better claim to.
+fn hidden() -> String {
+    "a service is called so itself".to_owned()
+}
+
+#[cfg(test)]
+mod tests;

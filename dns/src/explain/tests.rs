@@ -1,0 +1,118 @@
+use registry::{Snapshot, State, testing};
+
+use super::*;
+use crate::{Config, testing::zones};
+
+fn records(explanation: &Explanation) -> Vec<String> {
+    let records = explanation.records.iter();
+    records
+        .map(|one| format!("{} {}", one.rtype, one.content))
+        .collect()
+}
+
+fn left_out(explanation: &Explanation) -> Vec<String> {
+    let left_out = explanation.left_out.iter();
+    left_out
+        .map(|one| format!("{}: {}", one.instance.id, one.reason))
+        .collect()
+}
+
+fn some_zones() -> Zones {
+    let mut draining = testing::instance("c", "10.0.0.3", 80);
+    draining.state = State::Draining;
+    let mut portless = testing::instance("b", "10.0.0.2", 80);
+    portless.ports.clear();
+    let web = [testing::instance("a", "10.0.0.1", 80), portless, draining];
+    zones([
+        testing::service_of("web", web),
+        testing::service("b.web", &[("x", 1)]),
+    ])
+}
+
+#[test]
+fn who_answers_and_who_is_left_out_is_told() {
+    let zones = some_zones();
+    let explanation = zones.explain("Web.svc.internal.").unwrap();
+    assert_eq!(records(&explanation), ["A 10.0.0.1", "A 10.0.0.2"]);
+    assert_eq!(left_out(&explanation), ["c: its state is draining"]);
+    let explanation = zones.explain("_web._tcp.svc.internal").unwrap();
+    assert_eq!(records(&explanation), ["SRV 0 1 80 a.web.svc.internal."]);
+    assert_eq!(
+        left_out(&explanation),
+        ["b: it has no tcp port", "c: its state is draining"]
+    );
+    let explanation = zones.explain("1.0.0.10.in-addr.arpa").unwrap();
+    assert_eq!(records(&explanation), ["PTR a.web.svc.internal."]);
+}
+
+#[test]
+fn a_name_with_two_claims_tells_which_of_them_counts() {
+    let explanation = some_zones().explain("b.web.svc.internal").unwrap();
+    assert_eq!(records(&explanation), ["A 127.0.0.1", "TXT "]);
+    assert_eq!(left_out(&explanation), ["b: a service is called so itself"]);
+}
+
+#[test]
+fn names_without_records_are_explained_too() {
+    let zones = some_zones();
+    let explain = |name: &str| {
+        let explanation = zones.explain(name).unwrap();
+        (
+            explanation.rcode.label(),
+            explanation.note.unwrap_or_default(),
+        )
+    };
+    assert_eq!(explain("x.svc.internal").0, "NXDOMAIN");
+    assert_eq!(
+        explain("_tcp.svc.internal"),
+        ("NOERROR", "only names below it exist".to_owned())
+    );
+    assert_eq!(zones.explain("example.com"), None);
+    assert_eq!(zones.explain("a..b"), None);
+    let apex = zones.explain("svc.internal").unwrap();
+    assert_eq!(
+        records(&apex),
+        [
+            "SOA ns.svc.internal. hostmaster.svc.internal. 7",
+            "NS ns.svc.internal."
+        ]
+    );
+    let server = zones.explain("ns.svc.internal").unwrap();
+    assert_eq!(records(&server), ["A 127.0.0.1"]);
+    let waiting = Snapshot::new(1, Default::default(), ["zk".into()].into());
+    let waiting = Zones::build(&Config::default(), &waiting);
+    let explanation = waiting.explain("x.svc.internal").unwrap();
+    assert_eq!(explanation.rcode, Rcode::ServFail);
+    assert_eq!(
+        explanation.note.as_deref(),
+        Some("not known yet: waiting for zk")
+    );
+}
+
+#[test]
+fn an_explanation_is_json() {
+    let explanation = some_zones().explain("c.web.svc.internal").unwrap();
+    assert_eq!(
+        serde_json::to_value(&explanation).unwrap(),
+        serde_json::json!({
+            "name": "c.web.svc.internal",
+            "zone": "svc.internal",
+            "scheme": "plain",
+            "version": 7,
+            "serial": 7,
+            "rcode": "NOERROR",
+            "ttl": 5,
+            "records": [
+                {
+                    "type": "A", "content": "10.0.0.3", "service": "web", "id": "c",
+                    "source": "test", "path": "/test/c"
+                },
+                {
+                    "type": "TXT", "content": "", "service": "web", "id": "c",
+                    "source": "test", "path": "/test/c"
+                },
+            ],
+            "left_out": [],
+        })
+    );
+}

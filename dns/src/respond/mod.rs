@@ -1,0 +1,213 @@
+//! Answers a query.
+
+use crate::{
+    Rcode, Zones,
+    config::UDP_PAYLOAD_MIN,
+    table::Node,
+    wire::{Answer, CLASS_IN, HEADER_BYTES, Query, Question, Section, pointer, rtype},
+    zone::{Words, Zone},
+};
+
+/// The longest message over TCP, whose length stands before it in two bytes.
+const TCP_PAYLOAD_MAX: usize = u16::MAX as usize;
+
+/// What a query for all types is answered with (RFC 8482, section 4.2).
+const HINFO: &[u8] = b"\x07RFC8482\x00";
+
+/// Names what a query came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Answers are as long as the client and the configuration allow.
+    Udp,
+    /// Answers have up to 65,535 bytes.
+    Tcp,
+}
+
+/// Says what became of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer is in the buffer.
+    Answered {
+        /// Its length.
+        bytes: usize,
+        /// How the query went.
+        rcode: Rcode,
+        /// Whether records were left out for want of room (TC).
+        truncated: bool,
+    },
+    /// Nobody is answered: there is no whole header, or it is an answer itself.
+    Dropped,
+}
+
+/// Writes the answer to a query into `out`. Pure: `seed` decides the order of records.
+///
+/// Any bytes are taken. Answers are never longer than `out`, which should have the room of the
+/// transport's largest: `udp_payload_max` or 65,535 bytes.
+pub fn respond(
+    zones: &Zones,
+    query: &[u8],
+    out: &mut [u8],
+    transport: Transport,
+    seed: u64,
+) -> Outcome {
+    let Some(query) = Query::parse(query) else {
+        return Outcome::Dropped;
+    };
+    let payload_max = zones.udp_payload_max();
+    let limit = match transport {
+        Transport::Tcp => TCP_PAYLOAD_MAX,
+        Transport::Udp => {
+            let payload = query.edns.map_or(UDP_PAYLOAD_MIN, |edns| edns.payload);
+            usize::from(payload.clamp(UDP_PAYLOAD_MIN, payload_max.max(UDP_PAYLOAD_MIN)))
+        }
+    };
+    let Some(mut answer) = Answer::start(&query, out, limit) else {
+        return Outcome::Dropped;
+    };
+    let rcode = match (query.fault, &query.question) {
+        (Some(fault), _) => fault,
+        (None, Some(question)) => answer_question(zones, question, &mut answer, seed),
+        (None, None) => Rcode::FormErr,
+    };
+    let truncated = answer.is_truncated();
+    Outcome::Answered {
+        bytes: answer.finish(&query, rcode, payload_max),
+        rcode,
+        truncated,
+    }
+}
+
+fn answer_question(
+    zones: &Zones,
+    question: &Question<'_>,
+    answer: &mut Answer<'_>,
+    seed: u64,
+) -> Rcode {
+    if question.class != CLASS_IN {
+        return Rcode::Refused;
+    }
+    match question.qtype {
+        // Transfers aren't offered (RFC 5936, section 2.2.1).
+        rtype::AXFR | rtype::IXFR => return Rcode::Refused,
+        rtype::MAILA | rtype::MAILB | rtype::TKEY => return Rcode::NotImp,
+        // These are no types of records that a name could have.
+        rtype::OPT | rtype::TSIG => return Rcode::FormErr,
+        _ => {}
+    }
+    let name = question.name();
+    let serial = zones.serial();
+    if let Some((zone, relative)) = zones.zone_of(name) {
+        answer.set_authoritative(true);
+        let asked = Asked {
+            words: &zone.words,
+            domain: HEADER_BYTES + relative.len(),
+            domain_is_zone: true,
+            qtype: question.qtype,
+            serial,
+        };
+        if relative.is_empty() {
+            return asked.answer_apex(Some(zone), answer);
+        }
+        match zone.table.node(relative) {
+            Some(node) => asked.answer_node(node, answer, seed),
+            None if zones.knows_all() => asked.deny(answer, Rcode::NxDomain),
+            None => {
+                answer.set_authoritative(false);
+                Rcode::ServFail
+            }
+        }
+    } else if let Some((words, set)) = zones.reverse_of(name) {
+        answer.set_authoritative(true);
+        let asked = Asked {
+            words,
+            domain: HEADER_BYTES,
+            domain_is_zone: false,
+            qtype: question.qtype,
+            serial,
+        };
+        if question.qtype == rtype::PTR {
+            set.write(answer, seed);
+            return Rcode::NoError;
+        }
+        asked.answer_apex(None, answer)
+    } else {
+        Rcode::Refused
+    }
+}
+
+/// A question about a name of ours.
+struct Asked<'a> {
+    words: &'a Words,
+    /// Where in the message the domain stands that owns the SOA record.
+    domain: usize,
+    /// Whether that is the zone's domain; at a reverse name it is that name itself.
+    domain_is_zone: bool,
+    qtype: u16,
+    serial: u32,
+}
+
+impl Asked<'_> {
+    /// Answers about the top of a zone, where there are SOA and NS.
+    fn answer_apex(&self, zone: Option<&Zone>, answer: &mut Answer<'_>) -> Rcode {
+        match self.qtype {
+            rtype::SOA => self.write_soa(answer, Section::Answer),
+            rtype::NS => self.write_ns(zone, answer),
+            rtype::ANY => self.write_hinfo(answer),
+            _ => return self.deny(answer, Rcode::NoError),
+        }
+        Rcode::NoError
+    }
+
+    fn answer_node(&self, node: &Node, answer: &mut Answer<'_>, seed: u64) -> Rcode {
+        if let Some(set) = node.set(self.qtype) {
+            set.write(answer, seed);
+            return Rcode::NoError;
+        }
+        if self.qtype == rtype::ANY && node.has_records() {
+            self.write_hinfo(answer);
+            return Rcode::NoError;
+        }
+        self.deny(answer, Rcode::NoError)
+    }
+
+    /// Says that there is no such record or name, and for how long that may be believed (RFC 2308).
+    fn deny(&self, answer: &mut Answer<'_>, rcode: Rcode) -> Rcode {
+        self.write_soa(answer, Section::Authority);
+        rcode
+    }
+
+    fn write_soa(&self, answer: &mut Answer<'_>, section: Section) {
+        let domain = self.domain_is_zone.then_some(self.domain);
+        let words = self.words;
+        if !words.write_soa(answer, section, self.domain, domain, self.serial) {
+            answer.set_truncated();
+        }
+    }
+
+    fn write_ns(&self, zone: Option<&Zone>, answer: &mut Answer<'_>) {
+        let domain = self.domain_is_zone.then_some(self.domain);
+        let Some(target) = self.words.write_ns(answer, self.domain, domain) else {
+            answer.set_truncated();
+            return;
+        };
+        let node = zone.and_then(|zone| {
+            let name = zone.words.name_server_here()?;
+            zone.table.node(name.as_bytes())
+        });
+        let sets = [rtype::A, rtype::AAAA].into_iter();
+        for set in sets.filter_map(|rtype| node?.set(rtype)) {
+            set.write_additional(answer, target);
+        }
+    }
+
+    fn write_hinfo(&self, answer: &mut Answer<'_>) {
+        let owner = pointer(HEADER_BYTES);
+        let kind = (rtype::HINFO, self.words.ttl);
+        if !answer.put_record(Section::Answer, &owner, kind, &[HINFO]) {
+            answer.set_truncated();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

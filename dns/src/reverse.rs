@@ -1,0 +1,175 @@
+//! Which instances are at an address: PTR records.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use imbl::OrdSet;
+use registry::{Service, State};
+
+use crate::{
+    name::{Name, labels},
+    rrset::{self, RrSet},
+    table::Map,
+    zone::Words,
+};
+
+/// The most PTR records at one address; of more instances the first by name are told.
+///
+/// A change would otherwise cost what there is at the address, and all may be at one.
+const PTR_RECORDS_MAX: usize = 32;
+
+/// Holds the names of the instances at each address; a copy costs nothing.
+///
+/// No reverse zone is ours, only the names of the addresses that we know: each is treated as a zone
+/// of one name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Reverse {
+    addresses: Map<IpAddr, Entry>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Entry {
+    targets: OrdSet<Name>,
+    set: Option<Arc<RrSet>>,
+}
+
+impl Reverse {
+    /// Returns the PTR records of a name such as `1.0.0.127.in-addr.arpa`.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&RrSet> {
+        self.addresses.get(&address(name)?)?.set.as_deref()
+    }
+
+    /// Lists the names that are told at an address.
+    pub(crate) fn told_at(&self, address: IpAddr) -> impl Iterator<Item = &Name> {
+        self.addresses
+            .get(&address)
+            .into_iter()
+            .flat_map(Entry::told)
+    }
+
+    /// Puts the addresses of a service's instances in place of those it had before.
+    pub(crate) fn change(&mut self, words: &Words, old: Option<&Service>, new: Option<&Service>) {
+        let old = places(words, old);
+        let new = places(words, new);
+        for (address, target) in old.difference(&new) {
+            if let Some(entry) = self.addresses.get_mut(address) {
+                let told = entry.is_told(target);
+                entry.targets.remove(target);
+                if entry.targets.is_empty() {
+                    self.addresses.remove(address);
+                } else if told {
+                    entry.encode(words.ttl);
+                }
+            }
+        }
+        for (address, target) in new.difference(&old) {
+            let entry = self.addresses.entry(*address).or_default();
+            entry.targets.insert(target.clone());
+            if entry.is_told(target) {
+                entry.encode(words.ttl);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn told(&self) -> impl Iterator<Item = &Name> {
+        self.targets.iter().take(PTR_RECORDS_MAX)
+    }
+
+    fn is_told(&self, target: &Name) -> bool {
+        self.told().any(|told| told == target)
+    }
+
+    fn encode(&mut self, ttl: u32) {
+        self.set = rrset::ptr(self.told(), ttl).map(Arc::new);
+    }
+}
+
+/// Lists where a service's instances are; those that are down have no name that leads there.
+fn places(words: &Words, service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> {
+    let Some(service) = service else {
+        return BTreeSet::new();
+    };
+    let known = service
+        .instances
+        .iter()
+        .filter(|instance| instance.state != State::Down);
+    known
+        .filter_map(|instance| Some((instance, words.target(service, instance)?)))
+        .flat_map(|(instance, target)| {
+            let addresses = instance.addresses.iter();
+            addresses.map(move |address| (*address, target.clone()))
+        })
+        .collect()
+}
+
+/// Reads the address in a name under `in-addr.arpa` (RFC 1035, section 3.5) or `ip6.arpa` (RFC
+/// 3596).
+pub(crate) fn address(name: &[u8]) -> Option<IpAddr> {
+    if let Some(digits) = name.strip_suffix(b"\x07in-addr\x04arpa") {
+        let mut octets = [0; 4];
+        let mut labels = labels(digits);
+        for octet in octets.iter_mut().rev() {
+            let label = str::from_utf8(labels.next()?).ok()?;
+            *octet = label.parse().ok()?;
+            // "01" and "+1" are no ways to write 1 here.
+            if octet.to_string() != label {
+                return None;
+            }
+        }
+        return labels
+            .next()
+            .is_none()
+            .then(|| Ipv4Addr::from(octets).into());
+    }
+    let nibbles = name.strip_suffix(b"\x03ip6\x04arpa")?;
+    let mut bits = 0_u128;
+    let mut labels = labels(nibbles);
+    for shift in (0..128).step_by(4) {
+        let &[digit] = labels.next()? else {
+            return None;
+        };
+        bits |= u128::from(char::from(digit).to_digit(16)?) << shift;
+    }
+    labels.next().is_none().then(|| Ipv6Addr::from(bits).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address_of(text: &str) -> Option<IpAddr> {
+        address(Name::parse(text).unwrap().as_bytes())
+    }
+
+    #[test]
+    fn reverse_names_are_addresses() {
+        let v4 = address_of("3.2.0.192.in-addr.arpa");
+        assert_eq!(v4, Some("192.0.2.3".parse().unwrap()));
+        let v6 = format!(
+            "{}8.b.d.0.1.0.0.2.ip6.arpa",
+            "1.".to_owned() + &"0.".repeat(23)
+        );
+        assert_eq!(address_of(&v6), Some("2001:db8::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn other_names_are_none() {
+        for text in [
+            "in-addr.arpa",
+            "1.0.0.127.in-addr.arpa.x",
+            "1.0.0.in-addr.arpa",
+            "5.1.0.0.127.in-addr.arpa",
+            "256.0.0.127.in-addr.arpa",
+            "01.0.0.127.in-addr.arpa",
+            "+1.0.0.127.in-addr.arpa",
+            "1.ip6.arpa",
+        ] {
+            assert_eq!(address_of(text), None, "{text}");
+        }
+    }
+}

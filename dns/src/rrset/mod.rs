@@ -1,0 +1,151 @@
+//! Sets of records, encoded when the zone is built.
+
+mod encode;
+mod order;
+
+pub(crate) use encode::{Srv, addresses, ptr, srv, txt};
+
+use std::net::IpAddr;
+
+use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section};
+
+/// Holds the records of one type at one name, ready to be copied into an answer.
+///
+/// Each record's owner is a pointer to the question, so records can be moved freely: what rotates
+/// or shuffles an answer is the order in which they are copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RrSet {
+    pub(crate) rtype: u16,
+    /// The length of each record; 0 when they differ.
+    record_bytes: u16,
+    count: u32,
+    bytes: Box<[u8]>,
+    /// Where each record ends in `bytes`; empty when they are equally long.
+    ends: Box<[u32]>,
+    /// The sums of the weights up to and with each record; empty when all weigh the same.
+    weights: Box<[u32]>,
+    /// The addresses of SRV records' targets.
+    additional: Option<Box<Additional>>,
+}
+
+/// The address records that go with SRV records: without owners, one group for each SRV record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Additional {
+    bytes: Box<[u8]>,
+    ends: Box<[u32]>,
+}
+
+/// What stands between the start of an SRV record and its target: owner, fixed part, three numbers.
+const TARGET_OFFSET: usize = OWNER_IS_QUESTION.len() + FIXED_BYTES + 6;
+
+impl RrSet {
+    /// Returns the number of records.
+    pub(crate) fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Copies as many records as have room, in an order that `seed` decides, and then their
+    /// additional ones; says that the answer is truncated when a record had no room.
+    pub(crate) fn write(&self, answer: &mut Answer<'_>, seed: u64) {
+        let complete = if !self.weights.is_empty() {
+            self.write_weighted(answer, seed)
+        } else if self.record_bytes != 0 {
+            self.write_rotated(answer, seed)
+        } else {
+            self.write_with_additional(answer, seed)
+        };
+        if !complete {
+            answer.set_truncated();
+        }
+    }
+
+    /// Copies the records as additional ones, owned by the name at `offset`.
+    pub(crate) fn write_additional(&self, answer: &mut Answer<'_>, offset: usize) {
+        for index in 0..self.count() {
+            let record = &self.record(index)[OWNER_IS_QUESTION.len()..];
+            if !answer.put_owned_by(Section::Additional, offset, record) {
+                return;
+            }
+        }
+    }
+
+    /// Lists the addresses in A and AAAA records, in the order in which the set was built.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let contents = (0..self.count()).filter_map(|index| {
+            let record = self.record(index);
+            record.get(OWNER_IS_QUESTION.len() + FIXED_BYTES..)
+        });
+        contents.filter_map(|content| {
+            let v4 = || <[u8; 4]>::try_from(content).ok().map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(content).ok().map(IpAddr::from);
+            v4().or_else(v6)
+        })
+    }
+
+    fn write_rotated(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
+        let size = usize::from(self.record_bytes);
+        let first = order::below(seed, self.count) as usize;
+        let (back, front) = self.bytes.split_at(first * size);
+        [front, back].into_iter().all(|part| {
+            let fitting = (answer.room() / size).min(part.len() / size);
+            answer.put(Section::Answer, fitting, &part[..fitting * size])
+                && fitting * size == part.len()
+        })
+    }
+
+    fn write_weighted(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
+        let mut write = |index| answer.put(Section::Answer, 1, self.record(index));
+        order::weighted(&self.weights, seed, &mut write)
+    }
+
+    fn write_with_additional(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
+        let count = self.count();
+        let first = order::below(seed, self.count) as usize;
+        let rotated = || (first..count).chain(0..first);
+        let mut position = answer.position();
+        let mut put = |index| answer.put(Section::Answer, 1, self.record(index));
+        let complete = rotated().all(&mut put);
+        let Some(additional) = self.additional.as_ref().filter(|_| complete) else {
+            return complete;
+        };
+        for index in rotated() {
+            for record in additional.of(index) {
+                let offset = position + TARGET_OFFSET;
+                if !answer.put_owned_by(Section::Additional, offset, record) {
+                    return complete;
+                }
+            }
+            position += self.record(index).len();
+        }
+        complete
+    }
+
+    fn record(&self, index: usize) -> &[u8] {
+        match usize::from(self.record_bytes) {
+            0 => &self.bytes[span(&self.ends, index)],
+            size => &self.bytes[index * size..][..size],
+        }
+    }
+}
+
+impl Additional {
+    /// Lists the records that go with the SRV record `index`.
+    fn of(&self, index: usize) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.bytes[span(&self.ends, index)];
+        std::iter::from_fn(move || {
+            let [.., l1, l2] = *rest.first_chunk::<FIXED_BYTES>()?;
+            let len = FIXED_BYTES + usize::from(u16::from_be_bytes([l1, l2]));
+            let (record, more) = rest.split_at_checked(len)?;
+            rest = more;
+            Some(record)
+        })
+    }
+}
+
+fn span(ends: &[u32], index: usize) -> std::ops::Range<usize> {
+    let start = index.checked_sub(1).map_or(0, |before| ends[before]);
+    start as usize..ends[index] as usize
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! How services become names. A scheme is one file here and one line in the list below.
+
+mod plain;
+
+use registry::{Instance, PortName, Protocol, Service};
+use serde::{Deserialize, Serialize};
+
+use crate::{name::Name, table::Rank};
+
+macro_rules! schemes {
+    ($($(#[$doc:meta])* $scheme:ident => $names:expr),+ $(,)?) => {
+        /// Names a way to make names of services.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Scheme {
+            $($(#[$doc])* $scheme,)+
+        }
+
+        impl Scheme {
+            /// Returns what makes the names.
+            pub(crate) fn names(self) -> &'static dyn Names {
+                match self {
+                    $(Self::$scheme => &$names,)+
+                }
+            }
+        }
+    };
+}
+
+schemes! {
+    /// `web.D`, `_web._tcp.D`, `_http._tcp.web.D` and `<id>.web.D`.
+    #[default]
+    Plain => plain::Plain,
+}
+
+/// Makes names of services, all relative to the zone's domain.
+///
+/// A pure function of one service: what several services have to say at one name is sorted out by
+/// the [`Rank`]s. A name that DNS couldn't carry is left out.
+pub(crate) trait Names: Send + Sync {
+    /// Calls `add` with each name at which the service has something to say, each once.
+    fn each<'a>(&self, service: &'a Service, add: &mut dyn FnMut(Name, Rank, View<'a>));
+
+    /// Returns the name of one instance: the target of SRV and PTR records.
+    fn instance(&self, service: &Service, instance: &Instance) -> Option<Name>;
+}
+
+/// Says what of a service a name answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View<'a> {
+    /// The addresses of all instances that clients should be sent to.
+    Addresses,
+    /// The main ports of those instances (SRV).
+    MainPorts(Protocol),
+    /// The ports of this name of those instances (SRV).
+    NamedPorts(Protocol, &'a PortName),
+    /// The addresses and attributes of one instance.
+    Instance(&'a Instance),
+}

@@ -1,0 +1,86 @@
+//! Opens the sockets that queries come by.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How many bytes of queries may wait to be read, as far as the system allows.
+const RECEIVE_BYTES: usize = 4 << 20;
+
+/// How many bytes of answers may wait to leave.
+const SEND_BYTES: usize = 1 << 20;
+
+/// How many TCP connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// Binds a UDP socket for one worker; each worker has its own at the same address (`SO_REUSEPORT`).
+///
+/// Behind a wildcard address an answer leaves from the address that was asked.
+///
+/// # Errors
+///
+/// Returns an error when the address can't be had, such as when another user's process has it.
+pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+    // The system cuts the sizes to its own limits, which is no reason to fail.
+    socket.set_recv_buffer_size(RECEIVE_BYTES).ok();
+    socket.set_send_buffer_size(SEND_BYTES).ok();
+    if address.ip().is_unspecified() {
+        match address {
+            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Binds a TCP listener for one worker; each worker has its own at the same address.
+///
+/// # Errors
+///
+/// As [`bind_udp`].
+pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        // A v4 wildcard address has a socket of its own.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_an_address() {
+        let first = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let second = bind_udp(address).unwrap();
+        assert_eq!(second.local_addr().unwrap(), address);
+        let first = bind_tcp(address).unwrap();
+        bind_tcp(first.local_addr().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn both_wildcard_addresses_can_be_had_at_one_port() {
+        let v4 = bind_udp("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = v4.local_addr().unwrap().port();
+        bind_udp(SocketAddr::new("::".parse().unwrap(), port)).unwrap();
+    }
+}

@@ -1,0 +1,153 @@
+//! Queries for tests, and answers as an independent parser reads them.
+
+use hickory_proto::op::Message;
+
+use crate::{Config, Outcome, Transport, Zones, respond, wire::rtype};
+
+/// A query, byte by byte.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) name: Vec<u8>,
+    pub(crate) qtype: u16,
+    pub(crate) class: u16,
+    /// Flags and opcode.
+    pub(crate) flags: u16,
+    pub(crate) counts: [u16; 4],
+    /// What follows the question.
+    pub(crate) rest: Vec<u8>,
+}
+
+impl Ask {
+    pub(crate) fn new(name: &str, qtype: u16) -> Self {
+        let mut wire = Vec::new();
+        for label in name.split('.').filter(|label| !label.is_empty()) {
+            wire.push(label.len() as u8);
+            wire.extend(label.as_bytes());
+        }
+        wire.push(0);
+        Self {
+            name: wire,
+            qtype,
+            class: 1,
+            flags: 0x0100,
+            counts: [1, 0, 0, 0],
+            rest: Vec::new(),
+        }
+    }
+
+    pub(crate) fn edns(mut self, payload: u16, version: u8, flags: u16, options: &[u8]) -> Self {
+        self.counts[3] += 1;
+        self.rest.extend([0, 0, rtype::OPT as u8]);
+        self.rest.extend(payload.to_be_bytes());
+        self.rest.extend([0, version]);
+        self.rest.extend(flags.to_be_bytes());
+        self.rest.extend((options.len() as u16).to_be_bytes());
+        self.rest.extend(options);
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0xab, 0xcd];
+        bytes.extend(self.flags.to_be_bytes());
+        bytes.extend(self.counts.iter().flat_map(|count| count.to_be_bytes()));
+        bytes.extend(&self.name);
+        bytes.extend(self.qtype.to_be_bytes());
+        bytes.extend(self.class.to_be_bytes());
+        bytes.extend(&self.rest);
+        bytes
+    }
+
+    /// Asks over UDP.
+    pub(crate) fn of(&self, zones: &Zones) -> Reply {
+        self.by(zones, Transport::Udp, 1)
+    }
+
+    pub(crate) fn by(&self, zones: &Zones, transport: Transport, seed: u64) -> Reply {
+        reply(zones, &self.bytes(), transport, seed).expect("a query is answered")
+    }
+}
+
+/// An answer, and what the parser makes of it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) message: Message,
+    pub(crate) outcome: Outcome,
+}
+
+/// Asks with any bytes; the answer, if there is one, must be readable.
+pub(crate) fn reply(zones: &Zones, query: &[u8], transport: Transport, seed: u64) -> Option<Reply> {
+    let mut out = vec![0xee; usize::from(u16::MAX)];
+    let outcome = respond(zones, query, &mut out, transport, seed);
+    let Outcome::Answered {
+        bytes,
+        rcode,
+        truncated,
+    } = outcome
+    else {
+        return None;
+    };
+    out.truncate(bytes);
+    let message = Message::from_vec(&out).expect("an answer can be read");
+    assert_eq!(u16::from(message.metadata.response_code), rcode.code());
+    assert_eq!(message.metadata.truncation, truncated);
+    Some(Reply {
+        bytes: out,
+        message,
+        outcome,
+    })
+}
+
+impl Reply {
+    pub(crate) fn rcode(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Answered { rcode, .. } => rcode.label(),
+            Outcome::Dropped => "dropped",
+        }
+    }
+
+    pub(crate) fn truncated(&self) -> bool {
+        self.message.metadata.truncation
+    }
+
+    pub(crate) fn authoritative(&self) -> bool {
+        self.message.metadata.authoritative
+    }
+
+    /// The answers as text, sorted.
+    pub(crate) fn answers(&self) -> Vec<String> {
+        lines(&self.message.answers)
+    }
+
+    pub(crate) fn authorities(&self) -> Vec<String> {
+        lines(&self.message.authorities)
+    }
+
+    pub(crate) fn additionals(&self) -> Vec<String> {
+        lines(&self.message.additionals)
+    }
+
+    /// The content of the answers in the order in which they came.
+    pub(crate) fn order(&self) -> Vec<String> {
+        let records = self.message.answers.iter();
+        records.map(|record| record.data.to_string()).collect()
+    }
+}
+
+/// Records as `name ttl type content`, sorted.
+pub(crate) fn lines(records: &[hickory_proto::rr::Record]) -> Vec<String> {
+    let mut lines: Vec<_> = records
+        .iter()
+        .map(|r| format!("{} {} {} {}", r.name, r.ttl, r.record_type(), r.data))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// The zones of the default configuration with these services, at version 7.
+pub(crate) fn zones(services: impl IntoIterator<Item = registry::Service>) -> Zones {
+    Zones::build(
+        &Config::default(),
+        &registry::testing::snapshot(7, services),
+    )
+}

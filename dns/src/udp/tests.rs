@@ -1,0 +1,146 @@
+use std::net::{SocketAddr, UdpSocket};
+
+use registry::testing;
+
+use super::*;
+use crate::{
+    Metrics, bind_udp,
+    testing::{Ask, zones},
+    wire::rtype,
+};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A loop at an address that runs as long as this lives.
+struct Running {
+    zones: Arc<ArcSwap<Zones>>,
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    task: tokio::task::JoinHandle<io::Result<Infallible>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn run(address: &str) -> Running {
+    let zones = zones([testing::service("web", &[("a", 1), ("b", 1)])]);
+    let zones = Arc::new(ArcSwap::from_pointee(zones));
+    let socket = bind_udp(address.parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let metrics = Arc::new(Metrics::new(1));
+    let counters = Arc::clone(&metrics.workers()[0]);
+    let task = tokio::spawn(serve_udp(socket, Arc::clone(&zones), counters));
+    Running {
+        zones,
+        address,
+        metrics,
+        task,
+    }
+}
+
+async fn ask(from: &tokio::net::UdpSocket, query: &[u8]) -> Vec<u8> {
+    from.send(query).await.unwrap();
+    let mut answer = [0; 5000];
+    let received = tokio::time::timeout(PATIENCE, from.recv(&mut answer)).await;
+    answer[..received.unwrap().unwrap()].to_vec()
+}
+
+/// A client's socket; a connected one takes answers only from where it asked.
+async fn client(to: SocketAddr) -> tokio::net::UdpSocket {
+    let any = if to.is_ipv4() {
+        "127.0.0.1:0"
+    } else {
+        "[::1]:0"
+    };
+    let socket = tokio::net::UdpSocket::bind(any).await.unwrap();
+    socket.connect(to).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn answers_are_those_of_the_zones_as_they_are_now() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let running = run(address);
+        let client = client(running.address).await;
+        let query = Ask::new("web.svc.internal", rtype::A).bytes();
+        let before = ask(&client, &query).await;
+        assert_eq!(before[..8], [0xab, 0xcd, 0x85, 0, 0, 1, 0, 2]);
+        running.zones.store(Arc::new(zones([])));
+        let after = ask(&client, &query).await;
+        assert_eq!(after[3], 3, "NXDOMAIN");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_query_gets_no_answer_and_does_no_harm() {
+    let running = run("127.0.0.1:0");
+    let client = client(running.address).await;
+    let query = Ask::new("web.svc.internal", rtype::A).bytes();
+    let mut answer = query.clone();
+    answer[2] |= 0x80;
+    for nothing in [&[][..], &[0; 5], &answer] {
+        client.send(nothing).await.unwrap();
+    }
+    // The first answer is to the first query.
+    let reply = ask(&client, &query).await;
+    assert_eq!(reply[..2], query[..2]);
+    assert_eq!(reply[7], 2);
+    // Longer than what is read whole.
+    let long = [&query[..], &[0; 3000]].concat();
+    assert_eq!(ask(&client, &long).await[7], 2);
+    let text = metrics_text(&running);
+    assert!(
+        text.contains("signpost_dns_dropped_queries_total 3"),
+        "{text}"
+    );
+    assert!(
+        text.contains("signpost_dns_queries_total{transport=\"udp\"} 5"),
+        "{text}"
+    );
+}
+
+fn metrics_text(running: &Running) -> String {
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Arc::clone(&running.metrics)));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
+}
+
+#[tokio::test]
+async fn more_than_a_batch_at_once_is_answered_to_each() {
+    let running = run("127.0.0.1:0");
+    let address = running.address;
+    // The loop can't run in between: all is sent before this task first waits.
+    let clients: Vec<_> = (0..BATCH as u16 * 3)
+        .map(|n| {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.connect(address).unwrap();
+            let mut query = Ask::new("web.svc.internal", rtype::A).bytes();
+            query[..2].copy_from_slice(&n.to_be_bytes());
+            client.send(&query).unwrap();
+            client.set_nonblocking(true).unwrap();
+            tokio::net::UdpSocket::from_std(client).unwrap()
+        })
+        .collect();
+    for (n, client) in (0_u16..).zip(clients) {
+        let mut answer = [0; 512];
+        let received = tokio::time::timeout(PATIENCE, client.recv(&mut answer)).await;
+        received.unwrap().unwrap();
+        assert_eq!(answer[..2], n.to_be_bytes());
+    }
+}
+
+#[tokio::test]
+async fn behind_a_wildcard_the_address_that_was_asked_answers() {
+    for (wildcard, asked) in [("0.0.0.0:0", "127.0.0.9"), ("[::]:0", "::1")] {
+        let running = run(wildcard);
+        let port = running.address.port();
+        let client = client(SocketAddr::new(asked.parse().unwrap(), port)).await;
+        let query = Ask::new("web.svc.internal", rtype::A).bytes();
+        assert_eq!(ask(&client, &query).await[7], 2);
+    }
+}

@@ -1,0 +1,210 @@
+//! One zone: a domain and everything that is answered under it.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use registry::Service;
+
+use crate::{
+    Scheme,
+    config::{Mailbox, ZoneConfig},
+    name::{self, Name, NameBuf},
+    rrset,
+    schemes::View,
+    table::{Claim, Part, Rank, Table},
+    wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
+};
+
+/// How often a secondary server should look for changes, try again, and give up (RFC 1035, section
+/// 3.3.13), in seconds; nothing here is transferred, so they only have to be sensible (RFC 1912).
+const SOA_TIMES: [u32; 3] = [3600, 600, 604_800];
+
+/// Holds a domain and what stands at the names under it; a copy costs nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Zone {
+    pub(crate) words: Arc<Words>,
+    pub(crate) table: Table,
+}
+
+/// Holds what a zone's configuration says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) domain: Name,
+    pub(crate) scheme: Scheme,
+    /// In seconds, as the next one.
+    pub(crate) ttl: u32,
+    pub(crate) negative_ttl: u32,
+    pub(crate) name_server: Name,
+    pub(crate) hostmaster: Name,
+}
+
+impl Zone {
+    /// Builds a zone without services, in which only the name server's addresses are known.
+    pub(crate) fn build(config: &ZoneConfig, listen: &[SocketAddr]) -> Self {
+        let domain = config.domain.name().clone();
+        let name_server = match &config.name_server {
+            Some(name_server) => name_server.name().clone(),
+            None => name_server(&domain).unwrap_or_else(|| domain.clone()),
+        };
+        let hostmaster = match &config.hostmaster {
+            Some(mailbox) => mailbox.name().clone(),
+            None => Mailbox::hostmaster(&domain).unwrap_or_else(|| domain.clone()),
+        };
+        let words = Words {
+            domain,
+            scheme: config.scheme,
+            ttl: config.ttl.as_ttl(),
+            negative_ttl: config.negative_ttl.as_ttl(),
+            name_server,
+            hostmaster,
+        };
+        let mut table = Table::default();
+        if let Some(name) = words.name_server_here() {
+            let addresses = listen.iter().map(SocketAddr::ip);
+            let specific = addresses.filter(|address| !address.is_unspecified());
+            let part = Part {
+                rank: Rank::Zone,
+                service: None,
+                claim: Claim::Addresses,
+                sets: rrset::addresses(specific.map(|address| (address, 1)), words.ttl).into(),
+            };
+            table.put(&name, part);
+        }
+        Self {
+            words: Arc::new(words),
+            table,
+        }
+    }
+
+    /// Puts what a service says in place of what it said before.
+    ///
+    /// Costs what the service's names are, however many others there are; the records of instances
+    /// that haven't changed are left as they are.
+    pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
+        let names = self.words.scheme.names();
+        let mut before = HashMap::<_, _, foldhash::fast::RandomState>::default();
+        if let Some(old) = old {
+            names.each(old, &mut |name, rank, view| {
+                before.insert((name, rank), view);
+            });
+        }
+        if let Some(new) = new {
+            names.each(new, &mut |name, rank, view| {
+                let key = (name, rank);
+                // Only views of one instance can be known to be the same without a look at the
+                // others.
+                let same = |old: View<'_>| old == view && matches!(view, View::Instance(_));
+                if !before.remove(&key).is_some_and(same) {
+                    let part = Part {
+                        rank,
+                        service: Some(new.name.clone()),
+                        claim: view.claim(),
+                        sets: view.records(new, &self.words),
+                    };
+                    self.table.put(&key.0, part);
+                }
+            });
+        }
+        for (name, rank) in before.into_keys() {
+            let service = old.map(|old| old.name.clone());
+            self.table.remove(&name, rank, &service);
+        }
+    }
+}
+
+impl Words {
+    /// Writes the SOA record, owned by the name at `owner` in the message; returns whether it had
+    /// room.
+    ///
+    /// `domain` is where the zone's domain stands in the message, if it does.
+    pub(crate) fn write_soa(
+        &self,
+        answer: &mut Answer<'_>,
+        section: Section,
+        owner: usize,
+        domain: Option<usize>,
+        serial: u32,
+    ) -> bool {
+        // In the authority section the TTL is the negative one (RFC 2308, section 3).
+        let ttl = match section {
+            Section::Answer => self.ttl,
+            Section::Authority | Section::Additional => self.negative_ttl,
+        };
+        let mut numbers = [0; 20];
+        let [refresh, retry, expire] = SOA_TIMES;
+        let values = [serial, refresh, retry, expire, self.negative_ttl];
+        for (to, value) in numbers.chunks_exact_mut(4).zip(values) {
+            to.copy_from_slice(&value.to_be_bytes());
+        }
+        let server = Compressed::new(&self.name_server, &self.domain, domain);
+        let mailbox = Compressed::new(&self.hostmaster, &self.domain, domain);
+        let parts = [
+            server.labels,
+            server.end(),
+            mailbox.labels,
+            mailbox.end(),
+            &numbers,
+        ];
+        answer.put_record(section, &pointer(owner), (rtype::SOA, ttl), &parts)
+    }
+
+    /// Writes the NS record, owned by the name at `owner`; returns where the name server's name
+    /// stands.
+    pub(crate) fn write_ns(
+        &self,
+        answer: &mut Answer<'_>,
+        owner: usize,
+        domain: Option<usize>,
+    ) -> Option<usize> {
+        let server = Compressed::new(&self.name_server, &self.domain, domain);
+        let target = answer.position() + pointer(owner).len() + FIXED_BYTES;
+        let kind = (rtype::NS, self.ttl);
+        let parts = [server.labels, server.end()];
+        let fits = answer.put_record(Section::Answer, &pointer(owner), kind, &parts);
+        fits.then_some(target)
+    }
+
+    /// Returns the name server's name relative to the domain, when it is below it.
+    pub(crate) fn name_server_here(&self) -> Option<Name> {
+        let name = self.name_server.relative_to(&self.domain)?;
+        Some(name).filter(|name| !name.as_bytes().is_empty())
+    }
+}
+
+/// A name in a record's content: as much of it as must be written, and how it ends.
+struct Compressed<'a> {
+    labels: &'a [u8],
+    end: [u8; 2],
+    end_len: usize,
+}
+
+impl<'a> Compressed<'a> {
+    /// Points to the domain for the rest of the name, when it stands somewhere in the message.
+    fn new(name: &'a Name, domain: &Name, at: Option<usize>) -> Self {
+        let labels = name::relative(name.as_bytes(), domain.as_bytes());
+        match at.zip(labels) {
+            Some((at, labels)) => Self {
+                labels,
+                end: pointer(at),
+                end_len: 2,
+            },
+            None => Self {
+                labels: name.as_bytes(),
+                end: [0; 2],
+                end_len: 1,
+            },
+        }
+    }
+
+    fn end(&self) -> &[u8] {
+        &self.end[..self.end_len]
+    }
+}
+
+/// Returns the name `ns` in a domain.
+fn name_server(domain: &Name) -> Option<Name> {
+    let mut name = NameBuf::default();
+    name.push("ns")
+        .and_then(|()| name.extend(domain.as_bytes()))
+        .ok()?;
+    Some(name.finish())
+}

@@ -1,0 +1,121 @@
+//! All zones at one version.
+
+use std::net::IpAddr;
+
+use registry::{Change, Service, Snapshot};
+
+use crate::{
+    Config,
+    name::{Name, relative},
+    reverse::Reverse,
+    rrset::RrSet,
+    zone::{Words, Zone},
+};
+
+/// Holds all zones and the reverse names at one version of the registry, each answer already
+/// encoded.
+///
+/// Immutable: a change makes new ones, which share with the old all that hasn't changed.
+#[derive(Debug, Clone)]
+pub struct Zones {
+    /// As in the configuration.
+    zones: Vec<Zone>,
+    /// The places in `zones`, those of the longest domains first.
+    most_specific_first: Vec<usize>,
+    /// The names of instances in the first zone, by address.
+    reverse: Reverse,
+    snapshot: Snapshot,
+    udp_payload_max: u16,
+}
+
+impl Zones {
+    /// Builds the zones of a configuration and fills them with everything in a snapshot.
+    pub fn build(config: &Config, snapshot: &Snapshot) -> Self {
+        let zones: Vec<_> = config
+            .zones
+            .iter()
+            .map(|zone| Zone::build(zone, &config.listen))
+            .collect();
+        let mut most_specific_first: Vec<_> = (0..zones.len()).collect();
+        let length = |index: &usize| zones[*index].words.domain.as_bytes().len();
+        most_specific_first.sort_by_key(|index| std::cmp::Reverse(length(index)));
+        let empty = Self {
+            zones,
+            most_specific_first,
+            reverse: Reverse::default(),
+            snapshot: Snapshot::default(),
+            udp_payload_max: config.udp_payload_max,
+        };
+        empty.update(snapshot)
+    }
+
+    /// Returns the zones of the same configuration at another snapshot.
+    ///
+    /// Costs what has changed since the snapshot that these were made from, however much there is.
+    #[must_use]
+    pub fn update(&self, snapshot: &Snapshot) -> Self {
+        let mut zones = self.clone();
+        for change in snapshot.changes_since(&self.snapshot) {
+            let old = self.snapshot.service(change.name().as_str());
+            match change {
+                Change::Put(_, new) => zones.change(old.map(AsRef::as_ref), Some(new)),
+                Change::Remove(_) => zones.change(old.map(AsRef::as_ref), None),
+            }
+        }
+        zones.snapshot = snapshot.clone();
+        zones
+    }
+
+    /// Returns the version of the snapshot that the answers are made from.
+    pub fn version(&self) -> u64 {
+        self.snapshot.version()
+    }
+
+    /// Returns the serial number in SOA records: the low 32 bits of the version.
+    pub fn serial(&self) -> u32 {
+        self.version() as u32
+    }
+
+    /// Finds the most specific zone that a name is in, and the name relative to its domain.
+    pub(crate) fn zone_of<'a>(&self, name: &'a [u8]) -> Option<(&Zone, &'a [u8])> {
+        self.most_specific_first.iter().find_map(|index| {
+            let zone = &self.zones[*index];
+            Some((zone, relative(name, zone.words.domain.as_bytes())?))
+        })
+    }
+
+    /// Finds the PTR records of a reverse name, and whose names they tell.
+    pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<(&Words, &RrSet)> {
+        Some((&self.zones.first()?.words, self.reverse.find(name)?))
+    }
+
+    /// Lists the names of the instances that are told at an address.
+    pub(crate) fn told_at(&self, address: IpAddr) -> impl Iterator<Item = &Name> {
+        self.reverse.told_at(address)
+    }
+
+    /// Tells whether a name that isn't known doesn't exist: not while a source has yet to speak.
+    pub(crate) fn knows_all(&self) -> bool {
+        self.snapshot.unsynced().is_empty()
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub(crate) fn udp_payload_max(&self) -> u16 {
+        self.udp_payload_max
+    }
+
+    fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
+        for zone in &mut self.zones {
+            zone.change(old, new);
+        }
+        if let Some(first) = self.zones.first() {
+            self.reverse.change(&first.words, old, new);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

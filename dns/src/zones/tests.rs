@@ -1,0 +1,181 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use proptest::prelude::*;
+use registry::{Instance, Port, Protocol, ServiceName, State, testing};
+
+use super::*;
+use crate::testing::{Ask, zones};
+
+impl Zones {
+    /// What there is to see, zone by zone.
+    fn content(&self) -> (Vec<&crate::table::Table>, &Reverse, u64) {
+        let tables = self.zones.iter().map(|zone| &zone.table).collect();
+        (tables, &self.reverse, self.version())
+    }
+}
+
+/// Services whose names lie above, below and on one another, and whose instances share addresses.
+fn services() -> impl Strategy<Value = BTreeMap<String, Service>> {
+    let name = "[ab](\\.[ab]){0,2}";
+    prop::collection::btree_map(
+        name,
+        prop::collection::btree_map("[abc]", instance(), 0..4),
+        0..8,
+    )
+    .prop_map(|services| {
+        services
+            .into_iter()
+            .map(|(name, instances)| {
+                let instances = instances.into_iter().map(|(id, instance)| Instance {
+                    id: registry::InstanceId::from_text(&id),
+                    ..instance
+                });
+                (name.clone(), testing::service_of(&name, instances))
+            })
+            .collect()
+    })
+}
+
+fn instance() -> impl Strategy<Value = Instance> {
+    let state = prop::sample::select(vec![State::Up, State::Up, State::Draining, State::Down]);
+    let port =
+        (1..4_u16, prop::option::of("[ab]"), any::<bool>()).prop_map(|(number, name, udp)| Port {
+            name: name.map(|name| name.parse().unwrap()),
+            number,
+            protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
+        });
+    (
+        0..3_u8,
+        any::<bool>(),
+        state,
+        prop::collection::vec(port, 0..3),
+        0..3_u16,
+    )
+        .prop_map(|(host, v6, state, ports, weight)| {
+            let mut instance = testing::instance("x", &format!("10.0.0.{host}"), 1);
+            if v6 {
+                instance
+                    .addresses
+                    .push(format!("2001:db8::{host}").parse().unwrap());
+            }
+            instance.state = state;
+            instance.ports = ports;
+            instance.weight = weight;
+            instance
+        })
+}
+
+fn two_zones() -> Config {
+    let text = "[[zones]]\ndomain = \"svc.internal\"\n[[zones]]\ndomain = \"b.svc.internal\"\n";
+    toml::from_str(text).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn an_update_gives_what_a_fresh_build_gives(steps in prop::collection::vec(services(), 1..5)) {
+        let config = two_zones();
+        let mut snapshot = Snapshot::default();
+        let mut zones = Zones::build(&config, &snapshot);
+        for (version, services) in (1..).zip(steps) {
+            // As the registry does it: from the old one, so that they share what is the same.
+            let mut all = snapshot.services().clone();
+            for name in snapshot.services().keys() {
+                if !services.contains_key(name.as_str()) {
+                    all.remove(name);
+                }
+            }
+            for service in services.into_values() {
+                if all.get(&service.name).map(AsRef::as_ref) != Some(&service) {
+                    all.insert(service.name.clone(), Arc::new(service));
+                }
+            }
+            snapshot = Snapshot::new(version, all, Arc::default());
+            zones = zones.update(&snapshot);
+            let fresh = Zones::build(&config, &snapshot);
+            prop_assert_eq!(zones.content(), fresh.content());
+        }
+    }
+}
+
+#[test]
+fn an_update_leaves_the_old_zones_as_they_were() {
+    let old = zones([testing::service("web", &[("a", 1)])]);
+    let new = old.update(&testing::snapshot(8, []));
+    let ask = Ask::new("web.svc.internal", crate::wire::rtype::A);
+    assert_eq!(ask.of(&old).answers().len(), 1);
+    assert_eq!(ask.of(&new).rcode(), "NXDOMAIN");
+    assert_eq!((old.version(), new.version()), (7, 8));
+    let fresh = zones([]);
+    assert_eq!(new.content().0, fresh.content().0);
+}
+
+#[test]
+fn the_serial_is_the_low_half_of_the_version() {
+    let version = (5 << 32) + 9;
+    let zones = Zones::build(&Config::default(), &testing::snapshot(version, []));
+    let soa = Ask::new("svc.internal", crate::wire::rtype::SOA)
+        .of(&zones)
+        .order();
+    assert_eq!(
+        soa,
+        ["ns.svc.internal. hostmaster.svc.internal. 9 3600 600 604800 5"]
+    );
+}
+
+#[test]
+fn the_name_server_is_where_we_listen_unless_a_service_is_called_so() {
+    let config: Config = toml::from_str(
+        "listen = [\"0.0.0.0:53\", \"192.0.2.1:53\", \"[2001:db8::1]:53\", \"192.0.2.1:54\"]",
+    )
+    .unwrap();
+    let ask = |zones: &Zones| {
+        let ask = |qtype| Ask::new("ns.svc.internal", qtype).of(zones).order();
+        [ask(crate::wire::rtype::A), ask(crate::wire::rtype::AAAA)].concat()
+    };
+    let zones = Zones::build(&config, &testing::snapshot(1, []));
+    assert_eq!(ask(&zones), ["192.0.2.1", "2001:db8::1"]);
+    let hidden = zones.update(&testing::snapshot(2, [testing::service("ns", &[("a", 1)])]));
+    assert_eq!(ask(&hidden), ["127.0.0.1"]);
+    assert_eq!(
+        ask(&hidden.update(&testing::snapshot(3, []))),
+        ["192.0.2.1", "2001:db8::1"]
+    );
+}
+
+#[test]
+fn many_instances_at_one_address_are_told_up_to_a_limit() {
+    let crowd = |ids: std::ops::Range<u16>| {
+        let version = u64::from(ids.end);
+        let instances = ids.map(|n| testing::instance(&format!("i{n:03}"), "10.0.0.1", 80));
+        testing::snapshot(version, [testing::service_of("web", instances)])
+    };
+    let zones = Zones::build(&Config::default(), &crowd(0..100));
+    let ptr = |zones: &Zones| {
+        let ask = Ask::new("1.0.0.10.in-addr.arpa", crate::wire::rtype::PTR);
+        ask.by(zones, crate::Transport::Tcp, 0).answers()
+    };
+    assert_eq!(ptr(&zones).len(), 32);
+    assert!(ptr(&zones)[0].ends_with("i000.web.svc.internal."));
+    let later = zones.update(&crowd(50..90));
+    assert_eq!(ptr(&later).len(), 32);
+    assert!(ptr(&later)[0].ends_with("i050.web.svc.internal."));
+}
+
+#[test]
+fn names_that_dns_could_not_carry_are_left_out() {
+    let label = "x".repeat(63);
+    let long = format!("{label}.{label}");
+    let name: ServiceName = long.parse().unwrap();
+    let mut service = testing::service("web", &[(&label, 1)]);
+    service.name = name;
+    let zones = zones([service]);
+    assert_eq!(
+        Ask::new(&format!("{long}.svc.internal"), 1)
+            .of(&zones)
+            .answers()
+            .len(),
+        1
+    );
+    let instance = format!("{label}.{long}.svc.internal");
+    assert_eq!(Ask::new(&instance, 1).of(&zones).answers().len(), 1);
+}
