@@ -65,6 +65,11 @@ impl Body {
         matches!(self.framing, Framing::Done)
     }
 
+    /// Tells whether it ends with the connection.
+    pub(crate) fn ends_by_close(&self) -> bool {
+        matches!(self.framing, Framing::UntilClose)
+    }
+
     /// Returns how many bytes of content have passed.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes

@@ -34,6 +34,14 @@ impl<'b> Target<'b> {
             Self::Asterisk => "*",
         }
     }
+
+    /// Returns what follows the path's question mark.
+    pub(crate) fn query(self) -> Option<&'b str> {
+        match self {
+            Self::Path(path) => Some(path.split_once('?')?.1),
+            Self::Asterisk => None,
+        }
+    }
 }
 
 /// Holds one request's head; all text is that of the bytes it was read from.
