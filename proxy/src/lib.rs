@@ -36,3 +36,6 @@ pub use metrics::Metrics;
 pub use route::RouteTable;
 pub use shared::Shared;
 pub use worker::Worker;
+
+#[cfg(test)]
+mod tests;

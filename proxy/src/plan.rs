@@ -53,10 +53,12 @@ impl Plan {
         started: Instant,
     ) -> Self {
         let mut plan = Self::read(worker, sender, &input.filled()[..head], started);
+        input.consume(head);
         if let Ok(stream) = &mut plan.stream {
             let outgoing = &mut stream.outgoing;
             if let Err(malformed) = outgoing.body.transfer(input, &mut outgoing.bytes) {
                 plan.stream = Err(malformed.into());
+                plan.keep_alive = false;
             }
         }
         plan

@@ -87,7 +87,9 @@ impl Pool {
         tried: &[Arc<Endpoint>],
     ) -> Option<&Arc<Endpoint>> {
         let turn = match kind {
-            Balancer::RoundRobin => self.turns.0.fetch_add(1, Relaxed),
+            Balancer::RoundRobin if tried.is_empty() => self.turns.0.fetch_add(1, Relaxed),
+            // A retry takes whose turn is next and lets it have its turn all the same.
+            Balancer::RoundRobin => self.turns.0.load(Relaxed),
             Balancer::P2c => 0,
         };
         let request = Request { turn, seed, tried };
