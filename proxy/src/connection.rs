@@ -1,0 +1,360 @@
+//! One client's connection: request after request.
+
+use std::{
+    future::poll_fn,
+    mem::{self, MaybeUninit},
+    net::SocketAddr,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+
+use socket2::SockRef;
+use tokio::{net::TcpStream, time::Instant};
+
+use crate::{
+    Worker,
+    access_log::Outcome,
+    error::Error,
+    forward::{Client, Forwarded, Stream},
+    gate::Ticket,
+    http::{Buffer, Scan, forwarded::Sender, head::scan, problem},
+    plan::Plan,
+    socket::{linger, read, write_all},
+    timer::Timer,
+    tunnel,
+    worker::BUFFER_BYTES,
+};
+
+/// Serves a client until one side ends the connection.
+pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketAddr) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let timer = Timer::new(worker.bounds().timeouts.header.get());
+    let mut connection = Connection {
+        trusted: worker.trusts(peer.ip()),
+        worker,
+        ticket,
+        peer,
+        stream,
+        input: Buffer::default(),
+        timer,
+    };
+    let after = loop {
+        let after = match connection.next_head().await {
+            Ok(Some(bytes)) => connection.serve(bytes).await,
+            Ok(None) => After::Leave,
+            Err(error) => {
+                connection.refuse(error).await;
+                After::Linger
+            }
+        };
+        if after != After::Next {
+            break after;
+        }
+        connection
+            .timer
+            .set(connection.worker.bounds().timeouts.idle.get());
+    };
+    match after {
+        After::Next | After::Leave => {}
+        After::Linger => {
+            let Connection {
+                stream,
+                input,
+                timer,
+                ..
+            } = &mut connection;
+            linger(stream, input, timer).await;
+        }
+        After::Reset => {
+            // A client that is gone needs no telling.
+            SockRef::from(&connection.stream)
+                .set_linger(Some(Duration::ZERO))
+                .ok();
+        }
+    }
+}
+
+/// Holds a client's connection between requests and during them.
+#[derive(Debug)]
+struct Connection {
+    worker: Rc<Worker>,
+    ticket: Ticket,
+    peer: SocketAddr,
+    /// What the peer says of clients before it is believed.
+    trusted: bool,
+    stream: TcpStream,
+    /// Without room while nothing is there, so that an idle client costs little.
+    input: Buffer,
+    timer: Timer,
+}
+
+/// Says what follows a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Another request.
+    Next,
+    /// The end, with nothing left to be read.
+    Leave,
+    /// The end, though the client may be sending.
+    Linger,
+    /// The end of a response that isn't whole, which only a reset can say.
+    Reset,
+}
+
+/// Says what is known for the log and the counters when a request is over.
+#[derive(Debug, Default)]
+struct Ended {
+    status: Option<u16>,
+    bytes: u64,
+    error: Option<Error>,
+    aborted: bool,
+}
+
+impl Connection {
+    /// Waits for a whole head at the front of the input; `None` when the client has left.
+    async fn next_head(&mut self) -> Result<Option<usize>, Error> {
+        let limits = self.worker.bounds().limits;
+        let (line_max, head_max) = (
+            limits.request_line_bytes.bytes(),
+            limits.header_bytes.bytes(),
+        );
+        let mut scanned = 0;
+        let mut begun = false;
+        loop {
+            // RFC 9112, section 2.2: empty lines before a request are no harm.
+            while scanned == 0 && self.input.filled().starts_with(b"\r\n") {
+                self.input.consume(2);
+            }
+            let there = self.input.filled();
+            match scan(there, scanned)? {
+                Scan::Complete(bytes) => {
+                    let line_is_long = bytes > line_max && line_bytes(there) > line_max;
+                    return match (line_is_long, bytes > head_max) {
+                        (true, _) => Err(Error::RequestLineTooLong),
+                        (_, true) => Err(Error::HeaderTooLarge),
+                        _ => Ok(Some(bytes)),
+                    };
+                }
+                Scan::Partial { .. } if there.len() > line_max && line_bytes(there) > line_max => {
+                    return Err(Error::RequestLineTooLong);
+                }
+                Scan::Partial { .. } if there.len() > head_max => {
+                    return Err(Error::HeaderTooLarge);
+                }
+                // A lone CR may be the begin of an empty line.
+                Scan::Partial { scanned: bytes } => scanned = bytes,
+            }
+            let was_empty = self.input.is_empty();
+            if was_empty && !self.wait().await {
+                return Ok(None);
+            }
+            if !was_empty && !mem::replace(&mut begun, true) {
+                self.timer.set(self.worker.bounds().timeouts.header.get());
+            }
+            if self.input.spare().is_empty() {
+                self.input
+                    .grow((self.input.capacity() * 2).min(head_max + BUFFER_BYTES));
+            }
+            let read = read(&mut self.stream, &mut self.input);
+            match self.timer.guard(read).await {
+                Ok(Ok(bytes)) if bytes > 0 => {}
+                Ok(_) => return Ok(None),
+                Err(_) if was_empty => return Ok(None),
+                Err(_) => return Err(Error::ClientTimeout),
+            }
+        }
+    }
+
+    /// Waits, without a buffer, until something comes; returns whether to go on.
+    async fn wait(&mut self) -> bool {
+        if self.input.capacity() > 0 {
+            self.worker.give_buffer(mem::take(&mut self.input));
+        }
+        let came = poll_fn(|cx| {
+            if let Poll::Ready(ready) = self.stream.poll_read_ready(cx) {
+                return Poll::Ready(ready.is_ok());
+            }
+            if self.ticket.is_closing() {
+                return Poll::Ready(has_bytes(&self.stream));
+            }
+            self.ticket.register(cx.waker());
+            self.timer.poll(cx).map(|_| false)
+        })
+        .await;
+        self.input = self.worker.buffer();
+        came
+    }
+
+    /// Answers the request whose head is the first `head` bytes of the input.
+    async fn serve(&mut self, head: usize) -> After {
+        let started = Instant::now();
+        let worker = Rc::clone(&self.worker);
+        worker.counters.requests_in_flight.add(1);
+        let sender = Sender {
+            address: self.peer.ip(),
+            trusted: self.trusted,
+        };
+        let plan = Plan::new(&worker, sender, &mut self.input, head, started);
+        let (mut stream, ended, after) = match plan.stream {
+            Ok(mut stream) => {
+                let (ended, after) = self.forward(&mut stream, plan.to_head).await;
+                (Some(stream), ended, after)
+            }
+            Err(error) => {
+                let (ended, after) = self.answer(error, plan.to_head, plan.keep_alive).await;
+                (None, ended, after)
+            }
+        };
+        worker.counters.requests_in_flight.subtract(1);
+        self.record(started, &ended, stream.as_ref(), plan.version, &plan.line);
+        if let Some(stream) = &mut stream {
+            worker.give_output(mem::take(&mut stream.outgoing.bytes));
+        }
+        worker.give_output(plan.line);
+        after
+    }
+
+    async fn forward(&mut self, stream: &mut Stream, to_head: bool) -> (Ended, After) {
+        let client = Client {
+            stream: &mut self.stream,
+            input: &mut self.input,
+            timer: &self.timer,
+        };
+        let ticket = &self.ticket;
+        match stream
+            .forward(&self.worker, client, || ticket.is_closing())
+            .await
+        {
+            Forwarded::Replied(reply) => {
+                let ended = Ended {
+                    status: Some(reply.status),
+                    bytes: reply.bytes,
+                    ..Ended::default()
+                };
+                let unread = !stream.outgoing.body.is_done() || !self.input.is_empty();
+                let after = match reply.keeps_client {
+                    true => After::Next,
+                    false if unread => After::Linger,
+                    false => After::Leave,
+                };
+                (ended, after)
+            }
+            Forwarded::Switched(reply, mut switched) => {
+                let timeout = stream.timeouts.tunnel.get();
+                let (client, upstream) = (&mut self.stream, &mut switched.upstream);
+                let (input, from_upstream) = (&mut self.input, &mut switched.input);
+                tunnel::run(client, upstream, input, from_upstream, &self.timer, timeout).await;
+                drop(switched.in_flight);
+                self.worker.give_buffer(switched.input);
+                let ended = Ended {
+                    status: Some(reply.status),
+                    ..Ended::default()
+                };
+                (ended, After::Leave)
+            }
+            Forwarded::Failed(error) => {
+                let whole = stream.outgoing.body.is_done();
+                let keep_alive = stream.terms.keep_alive && whole && error.status() >= 500;
+                self.answer(error, to_head, keep_alive).await
+            }
+            Forwarded::Aborted {
+                status,
+                bytes,
+                reset,
+            } => {
+                let ended = Ended {
+                    status,
+                    bytes,
+                    error: None,
+                    aborted: true,
+                };
+                (ended, if reset { After::Reset } else { After::Leave })
+            }
+        }
+    }
+
+    /// Answers with an error of ours.
+    async fn answer(&mut self, error: Error, to_head: bool, keep_alive: bool) -> (Ended, After) {
+        let keep_alive = keep_alive && !self.ticket.is_closing();
+        let mut out = self.worker.output();
+        let bytes = problem::encode(error, to_head, keep_alive, &mut out);
+        self.timer
+            .set(self.worker.bounds().timeouts.stream_idle.get());
+        let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;
+        self.worker.give_output(out);
+        let sent = matches!(sent, Ok(Ok(())));
+        let ended = Ended {
+            status: Some(error.status()),
+            bytes,
+            error: Some(error),
+            aborted: !sent,
+        };
+        let next = keep_alive && sent;
+        (ended, if next { After::Next } else { After::Linger })
+    }
+
+    /// Answers what is no request.
+    async fn refuse(&mut self, error: Error) {
+        let started = Instant::now();
+        let (ended, _) = self.answer(error, false, false).await;
+        let version = self.worker.with_table(crate::RouteTable::version);
+        self.record(started, &ended, None, version, &[]);
+    }
+
+    /// Counts a request that is over, and logs it.
+    fn record(
+        &self,
+        started: Instant,
+        ended: &Ended,
+        stream: Option<&Stream>,
+        version: u64,
+        line: &[u8],
+    ) {
+        let counters = &self.worker.counters;
+        let duration = started.elapsed();
+        // Without a status the client has left before it was answered.
+        let status = ended.status.unwrap_or(499);
+        if let Some(count) = counters.responses.get(usize::from(status / 100)) {
+            count.add(1);
+        }
+        if let Some(error) = ended.error {
+            counters.errors[error.index()].add(1);
+        }
+        counters.duration.observe(duration);
+        if !self.worker.logs() {
+            return;
+        }
+        let endpoint = stream.and_then(|stream| stream.endpoint.as_ref());
+        let outcome = Outcome {
+            status,
+            bytes: ended.bytes,
+            duration,
+            attempts: stream.map_or(0, |stream| stream.attempts),
+            version,
+            service: stream.map(|stream| stream.pool.service.as_str()),
+            instance: endpoint.map(|(id, address)| (id.as_str(), *address)),
+            error: ended.error,
+            aborted: ended.aborted,
+        };
+        self.worker.log(self.peer, line, &outcome);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.worker.give_buffer(mem::take(&mut self.input));
+        self.worker.leave();
+    }
+}
+
+/// Returns how many bytes there are of the first line, with its end.
+fn line_bytes(bytes: &[u8]) -> usize {
+    memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1)
+}
+
+/// Tells whether the kernel has bytes that came in: then a request has crossed our wish to close.
+fn has_bytes(stream: &TcpStream) -> bool {
+    let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    peeked.is_ok_and(|bytes| bytes > 0)
+}

@@ -1,0 +1,95 @@
+//! One instance as the proxy sees it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use registry::InstanceId;
+
+/// Holds one instance's address and live counters; shared by all workers and by all route tables that
+/// have the same instance at the same address.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The instance's id.
+    pub id: InstanceId,
+    /// Where it is asked.
+    pub address: SocketAddr,
+    counters: Counters,
+}
+
+/// Holds what changes with every request, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Counters {
+    in_flight: AtomicU64,
+    requests: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Endpoint {
+    /// Creates an endpoint that nobody has asked yet.
+    pub fn new(id: InstanceId, address: SocketAddr) -> Self {
+        Self {
+            id,
+            address,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Returns how many requests it is busy with.
+    pub fn in_flight(&self) -> u64 {
+        self.counters.in_flight.load(Relaxed)
+    }
+
+    /// Returns how many times it was asked.
+    pub fn requests(&self) -> u64 {
+        self.counters.requests.load(Relaxed)
+    }
+
+    /// Returns how many times it failed to respond.
+    pub fn failures(&self) -> u64 {
+        self.counters.failures.load(Relaxed)
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.counters.in_flight.fetch_add(1, Relaxed);
+        self.counters.requests.fetch_add(1, Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Counts a failure to respond.
+    pub(crate) fn fail(&self) {
+        self.counters.failures.fetch_add(1, Relaxed);
+    }
+}
+
+/// Stands for one request that an endpoint is busy with.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Endpoint>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.counters.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_in_flight_until_its_guard_is_dropped() {
+        let address = "127.0.0.1:80".parse().unwrap();
+        let endpoint = Arc::new(Endpoint::new(InstanceId::from_text("a"), address));
+        let (one, two) = (endpoint.begin(), endpoint.begin());
+        drop(one);
+        assert_eq!((endpoint.in_flight(), endpoint.requests()), (1, 2));
+        drop(two);
+        assert_eq!(endpoint.in_flight(), 0);
+    }
+}

@@ -1,0 +1,148 @@
+//! Why a request got no response from a service.
+
+use crate::http::Malformed;
+
+/// Says why the proxy answers a request by itself.
+///
+/// The code is stable: it stands in the problem document, the access log and the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    /// The head or the framing is malformed.
+    #[error("{0}")]
+    BadRequest(Malformed),
+    #[error("the request line is too long")]
+    RequestLineTooLong,
+    #[error("the header lines are too large or too many")]
+    HeaderTooLarge,
+    #[error("the client did not finish its request in time")]
+    ClientTimeout,
+    #[error("CONNECT is not supported")]
+    ConnectMethod,
+    #[error("no route matches the host and the path, and no service has the host's name")]
+    UnknownHost,
+    #[error("the service has no instance that can be asked")]
+    NoInstance,
+    #[error("not all sources are known yet, so the service may still appear")]
+    Unsynced,
+    #[error("the instance refused the connection")]
+    UpstreamRefused,
+    #[error("the instance did not accept the connection in time")]
+    ConnectTimeout,
+    #[error("the instance closed the connection without a response")]
+    UpstreamReset,
+    #[error("the instance sent a malformed response")]
+    UpstreamMalformed,
+    #[error("the instance did not respond in time")]
+    UpstreamTimeout,
+}
+
+impl Error {
+    /// Every error once, for counting.
+    pub(crate) const CODES: [&'static str; 15] = [
+        "bad_request",
+        "version_not_supported",
+        "transfer_coding_not_supported",
+        "request_line_too_long",
+        "header_too_large",
+        "client_timeout",
+        "connect_method",
+        "unknown_host",
+        "no_instance",
+        "unsynced",
+        "upstream_refused",
+        "connect_timeout",
+        "upstream_reset",
+        "upstream_malformed",
+        "upstream_timeout",
+    ];
+
+    /// Returns the place of the code in [`CODES`](Self::CODES).
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::BadRequest(Malformed::Syntax(_)) => 0,
+            Self::BadRequest(Malformed::Version) => 1,
+            Self::BadRequest(Malformed::Coding) => 2,
+            Self::RequestLineTooLong => 3,
+            Self::HeaderTooLarge | Self::BadRequest(Malformed::Headers) => 4,
+            Self::ClientTimeout => 5,
+            Self::ConnectMethod => 6,
+            Self::UnknownHost => 7,
+            Self::NoInstance => 8,
+            Self::Unsynced => 9,
+            Self::UpstreamRefused => 10,
+            Self::ConnectTimeout => 11,
+            Self::UpstreamReset => 12,
+            Self::UpstreamMalformed => 13,
+            Self::UpstreamTimeout => 14,
+        }
+    }
+
+    /// Returns the name that programs know it by.
+    pub(crate) fn code(self) -> &'static str {
+        Self::CODES[self.index()]
+    }
+
+    /// Returns the status to answer with.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::BadRequest(Malformed::Syntax(_)) => 400,
+            Self::UnknownHost => 404,
+            Self::ClientTimeout => 408,
+            Self::RequestLineTooLong => 414,
+            Self::HeaderTooLarge | Self::BadRequest(Malformed::Headers) => 431,
+            Self::ConnectMethod | Self::BadRequest(Malformed::Coding) => 501,
+            Self::UpstreamRefused | Self::UpstreamReset | Self::UpstreamMalformed => 502,
+            Self::NoInstance | Self::Unsynced => 503,
+            Self::ConnectTimeout | Self::UpstreamTimeout => 504,
+            Self::BadRequest(Malformed::Version) => 505,
+        }
+    }
+
+    /// Returns the phrase that belongs to the status (RFC 9110, section 15).
+    pub(crate) fn title(self) -> &'static str {
+        match self.status() {
+            400 => "Bad Request",
+            404 => "Not Found",
+            408 => "Request Timeout",
+            414 => "URI Too Long",
+            431 => "Request Header Fields Too Large",
+            501 => "Not Implemented",
+            502 => "Bad Gateway",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
+            _ => "HTTP Version Not Supported",
+        }
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::BadRequest(malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_gateway_unavailable_and_timeout_are_told_apart() {
+        for (error, status, code) in [
+            (Error::UpstreamRefused, 502, "upstream_refused"),
+            (Error::NoInstance, 503, "no_instance"),
+            (Error::UpstreamTimeout, 504, "upstream_timeout"),
+            (
+                Error::BadRequest(Malformed::Version),
+                505,
+                "version_not_supported",
+            ),
+            (
+                Error::BadRequest(Malformed::Headers),
+                431,
+                "header_too_large",
+            ),
+        ] {
+            assert_eq!((error.status(), error.code()), (status, code));
+        }
+    }
+}

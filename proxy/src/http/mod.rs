@@ -1,0 +1,19 @@
+//! HTTP/1.1 on bytes: heads, framing, chunks and the headers that a proxy rewrites (RFC 9110, 9112).
+//!
+//! Nothing here does input or output. `httparse` cuts a head into tokens; it refuses folded lines, spaces
+//! before a colon, control bytes and a bare CR, and lets a bare LF pass, which [`scan`](head::scan) refuses.
+
+pub(crate) mod body;
+pub(crate) mod buffer;
+pub(crate) mod chunked;
+pub(crate) mod fields;
+pub(crate) mod forwarded;
+pub(crate) mod head;
+pub(crate) mod host;
+pub(crate) mod problem;
+pub(crate) mod request;
+pub(crate) mod response;
+
+pub(crate) use body::{Body, Coding};
+pub(crate) use buffer::Buffer;
+pub(crate) use head::{HEADERS_MAX, Malformed, Scan, Version};

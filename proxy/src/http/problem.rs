@@ -1,0 +1,70 @@
+//! The responses that the proxy makes by itself: problem documents (RFC 9457).
+
+use std::io::Write;
+
+use crate::error::Error;
+
+/// How long a client should wait before it asks an unavailable service again, in seconds.
+const RETRY_AFTER_SECONDS: u8 = 1;
+
+/// Appends a response; returns how many bytes its body has.
+///
+/// A response to HEAD has no body but the header lines of one.
+pub(crate) fn encode(error: Error, to_head: bool, keep_alive: bool, out: &mut Vec<u8>) -> u64 {
+    // Neither text has a character that JSON would want escaped.
+    let (status, title, code) = (error.status(), error.title(), error.code());
+    let body = format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\
+         \"detail\":\"{error}\",\"reason\":\"{code}\"}}\n"
+    );
+    let connection = if keep_alive {
+        ""
+    } else {
+        "Connection: close\r\n"
+    };
+    let retry_after = match status {
+        503 => format!("Retry-After: {RETRY_AFTER_SECONDS}\r\n"),
+        _ => String::new(),
+    };
+    write!(
+        out,
+        "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\n\
+         Content-Length: {}\r\nCache-Control: no-store\r\n{retry_after}{connection}\r\n",
+        body.len(),
+    )
+    .expect("a vector takes all bytes");
+    if to_head {
+        return 0;
+    }
+    out.extend_from_slice(body.as_bytes());
+    body.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_reason_and_when_to_come_back() {
+        let mut out = Vec::new();
+        encode(Error::NoInstance, false, true, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+            "{head}"
+        );
+        assert!(head.ends_with("Retry-After: 1"), "{head}");
+        let document: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(document["reason"], "no_instance");
+        assert_eq!(document["status"], 503);
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+    }
+
+    #[test]
+    fn a_problem_for_head_has_no_body() {
+        let mut out = Vec::new();
+        assert_eq!(encode(Error::UnknownHost, true, false, &mut out), 0);
+        assert!(out.ends_with(b"Connection: close\r\n\r\n"));
+    }
+}

@@ -1,0 +1,118 @@
+//! Accepts clients.
+
+use std::{
+    io,
+    net::{self, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+
+use socket2::{Domain, SockRef, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::spawn_local,
+    time::sleep,
+};
+
+use crate::{Worker, connection, gate::Gate};
+
+/// How many clients may wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 4096;
+
+/// How long nobody is accepted when the system has no room for a connection, such as no descriptor.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Says whether a listener goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Phase {
+    /// Clients are accepted.
+    #[default]
+    Serve,
+    /// Nobody is accepted, and who is connected is asked to leave after its request.
+    Drain,
+}
+
+/// Binds an address so that every worker can have a socket of its own on it.
+///
+/// # Errors
+///
+/// Returns what the system says, such as that the address is in use.
+pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // So that `[::]` and `0.0.0.0` can both be listened on.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts clients and serves them, until the phase is `Drain` or its sender is gone and then until the
+/// last request under way is answered.
+///
+/// Runs in a `tokio::task::LocalSet`; dropping it stops the accepting and leaves connections alone.
+///
+/// # Errors
+///
+/// Returns an error when the listener can't be used with the runtime.
+pub async fn serve(
+    worker: Rc<Worker>,
+    listener: net::TcpListener,
+    mut phase: watch::Receiver<Phase>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    // What is accepted inherits it.
+    SockRef::from(&listener).set_tcp_nodelay(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let gate = Rc::new(Gate::default());
+    worker.start_ticking();
+    let accepting = async {
+        loop {
+            worker.room().await;
+            match listener.accept().await {
+                Ok((stream, peer)) => start(&worker, &gate, stream, peer),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection can't be accepted");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        // Gone is as good as drained.
+        _ = phase.wait_for(|phase| *phase == Phase::Drain) => {}
+    }
+    // Who was connected by the system already would be reset with the listener.
+    let waiting = listener.into_std()?;
+    while let Ok((stream, peer)) = waiting.accept() {
+        stream.set_nonblocking(true)?;
+        start(&worker, &gate, TcpStream::from_std(stream)?, peer);
+    }
+    drop(waiting);
+    gate.close();
+    gate.empty().await;
+    Ok(())
+}
+
+fn start(worker: &Rc<Worker>, gate: &Rc<Gate>, stream: TcpStream, peer: SocketAddr) {
+    let ticket = gate.enter();
+    worker.enter();
+    spawn_local(connection::run(Rc::clone(worker), ticket, stream, peer));
+}
+
+/// Tells whether an error is about one connection that is gone, and not about the listener.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

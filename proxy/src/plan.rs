@@ -1,0 +1,178 @@
+//! From the bytes of a head to where the request goes: all that is decided before anybody is asked.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::{
+    Balancer, RouteTable, Worker, access_log,
+    config::{RouteTimeouts, Timeouts},
+    error::Error,
+    exchange::{Outgoing, Terms},
+    forward::Stream,
+    http::{
+        Body, Buffer, Coding, HEADERS_MAX,
+        fields::Framing,
+        forwarded::Sender,
+        request::{Request, slots},
+        response::Asked,
+    },
+    pool::Pool,
+    shared::Bounds,
+};
+
+/// Holds what is known of a request when its head has been read.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The way it goes, or why it goes none.
+    pub(crate) stream: Result<Stream, Error>,
+    /// The method is HEAD.
+    pub(crate) to_head: bool,
+    /// Another request can follow even when this one is refused.
+    pub(crate) keep_alive: bool,
+    /// The version of the route table.
+    pub(crate) version: u64,
+    /// What the access log says of the request.
+    pub(crate) line: Vec<u8>,
+}
+
+/// Says where a request goes.
+struct Way {
+    pool: Arc<Pool>,
+    balancer: Balancer,
+    timeouts: RouteTimeouts,
+}
+
+impl Plan {
+    /// Reads the head at the front of `input`, and what there is of the body behind it.
+    pub(crate) fn new(
+        worker: &Worker,
+        sender: Sender,
+        input: &mut Buffer,
+        head: usize,
+        started: Instant,
+    ) -> Self {
+        let mut plan = Self::read(worker, sender, &input.filled()[..head], started);
+        input.consume(head);
+        if let Ok(stream) = &mut plan.stream {
+            let outgoing = &mut stream.outgoing;
+            if let Err(malformed) = outgoing.body.transfer(input, &mut outgoing.bytes) {
+                plan.stream = Err(malformed.into());
+                plan.keep_alive = false;
+            }
+        }
+        plan
+    }
+
+    fn read(worker: &Worker, sender: Sender, head: &[u8], started: Instant) -> Self {
+        let bounds = worker.bounds();
+        let mut slots = slots();
+        let headers = bounds.limits.headers.min(HEADERS_MAX);
+        let request = match Request::parse(head, &mut slots[..headers]) {
+            Ok(request) => request,
+            Err(malformed) => {
+                return Self {
+                    stream: Err(malformed.into()),
+                    to_head: false,
+                    keep_alive: false,
+                    version: worker.with_table(RouteTable::version),
+                    line: Vec::new(),
+                };
+            }
+        };
+        let mut line = Vec::new();
+        if worker.logs() {
+            line = worker.output();
+            access_log::begin(&request, &mut line);
+        }
+        let (version, way) = worker.with_table(|table| (table.version(), way(table, &request)));
+        let framing = request.fields.framing;
+        let bodiless = matches!(framing, Framing::Unsaid | Framing::Length(0));
+        Self {
+            stream: way.map(|way| {
+                let mut bytes = worker.output();
+                request.encode(sender, way.pool.service.as_str(), &mut bytes);
+                stream(&request, way, bytes, &bounds, started)
+            }),
+            to_head: request.method == "HEAD",
+            keep_alive: request.keeps_alive() && bodiless && request.method != "CONNECT",
+            version,
+            line,
+        }
+    }
+}
+
+/// Finds where a request goes.
+fn way(table: &RouteTable, request: &Request<'_, '_>) -> Result<Way, Error> {
+    if request.method == "CONNECT" {
+        return Err(Error::ConnectMethod);
+    }
+    let unsynced = |error| match table.is_unsynced() {
+        true => Error::Unsynced,
+        false => error,
+    };
+    let matched = table
+        .find(request.host, request.target.path())
+        .ok_or_else(|| unsynced(Error::UnknownHost))?;
+    let pool = matched.pool.ok_or_else(|| unsynced(Error::NoInstance))?;
+    if pool.is_empty() {
+        return Err(Error::NoInstance);
+    }
+    Ok(Way {
+        pool: Arc::clone(pool),
+        balancer: matched.balancer,
+        timeouts: matched.timeouts,
+    })
+}
+
+fn stream(
+    request: &Request<'_, '_>,
+    way: Way,
+    bytes: Vec<u8>,
+    bounds: &Bounds,
+    started: Instant,
+) -> Stream {
+    let timeouts = Timeouts {
+        connect: way.timeouts.connect.unwrap_or(bounds.timeouts.connect),
+        request: way.timeouts.request.unwrap_or(bounds.timeouts.request),
+        stream_idle: way
+            .timeouts
+            .stream_idle
+            .unwrap_or(bounds.timeouts.stream_idle),
+        ..bounds.timeouts
+    };
+    Stream {
+        outgoing: Outgoing {
+            bytes,
+            body: match request.fields.framing {
+                Framing::Unsaid => Body::length(0),
+                Framing::Length(bytes) => Body::length(bytes),
+                Framing::Chunked => Body::chunked(Coding::Chunked),
+            },
+            is_repeatable: true,
+            kept_bytes_max: bounds.retries.body_bytes.bytes(),
+        },
+        terms: Terms {
+            asked: Asked {
+                head: request.method == "HEAD",
+                version: request.version,
+            },
+            keep_alive: request.keeps_alive(),
+            expects_continue: request.expects_continue(),
+            wants_upgrade: request.wants_upgrade(),
+            request: timeouts.request.get(),
+            stream_idle: timeouts.stream_idle.get(),
+            header_bytes: bounds.limits.header_bytes.bytes(),
+            headers: bounds.limits.headers.min(HEADERS_MAX),
+        },
+        started,
+        is_idempotent: request.is_idempotent(),
+        pool: way.pool,
+        balancer: way.balancer,
+        timeouts,
+        attempts_max: bounds.retries.attempts,
+        upstream_idle_max: bounds.limits.upstream_idle,
+        attempts: 0,
+        endpoint: None,
+    }
+}

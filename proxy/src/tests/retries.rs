@@ -1,0 +1,182 @@
+//! When an instance fails.
+
+use std::{sync::mpsc::channel, time::Duration};
+
+use socket2::SockRef;
+
+use super::*;
+
+const POST: &str = "POST /a HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\n\r\nhello";
+
+fn answer_to(proxy: &Proxy, request: &str) -> (String, String) {
+    let mut client = proxy.client();
+    client.send(request);
+    client.answer()
+}
+
+/// An origin that reads so much of each request and closes.
+fn closing() -> Origin {
+    Origin::start(|peer, _| {
+        peer.head();
+    })
+}
+
+/// An origin that answers requests with a body of five bytes.
+fn taking() -> Origin {
+    Origin::start(|peer, _| {
+        while peer.next_head().is_some() {
+            assert_eq!(peer.text(5), "hello");
+            peer.send(OK);
+        }
+    })
+}
+
+#[test]
+fn a_refused_connection_is_tried_elsewhere_with_its_body() {
+    let origin = taking();
+    let proxy = Proxy::start("balancer = \"round_robin\"", &[nobody(), origin.address]);
+    for _ in 0..6 {
+        assert_eq!(answer_to(&proxy, POST).1, "ok");
+    }
+}
+
+#[test]
+fn when_all_refuse_the_client_is_told_so() {
+    let proxy = Proxy::start("", &[nobody(), nobody()]);
+    let (head, body) = answer_to(&proxy, GET);
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert!(body.contains("\"upstream_refused\""), "{body}");
+    // A request with its body read leaves the connection in order.
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        client.send(POST);
+        assert!(client.answer().0.starts_with("HTTP/1.1 502 "));
+    }
+}
+
+#[test]
+fn what_may_be_repeated_is_repeated_after_a_close_without_an_answer() {
+    let (closing, good) = (closing(), Origin::answering(OK));
+    let config = "balancer = \"round_robin\"";
+    let proxy = Proxy::start(config, &[closing.address, good.address]);
+    for _ in 0..4 {
+        assert_eq!(answer_to(&proxy, GET).1, "ok");
+    }
+    assert!(closing.connections() > 0);
+}
+
+#[test]
+fn what_may_not_be_repeated_is_not() {
+    let (first, second) = (closing(), closing());
+    let proxy = Proxy::start("", &[first.address, second.address]);
+    let (head, body) = answer_to(&proxy, POST);
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert!(body.contains("\"upstream_reset\""), "{body}");
+    assert_eq!(first.connections() + second.connections(), 1);
+}
+
+#[test]
+fn a_started_answer_is_never_asked_for_again() {
+    let origins = [(); 2].map(|()| {
+        Origin::start(|peer, _| {
+            peer.head();
+            peer.send("HTTP/1.1 200 OK\r\n");
+        })
+    });
+    let proxy = Proxy::start("", &[origins[0].address, origins[1].address]);
+    let (head, _) = answer_to(&proxy, GET);
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert_eq!(origins[0].connections() + origins[1].connections(), 1);
+}
+
+#[test]
+fn attempts_are_counted() {
+    let origins = [(); 4].map(|()| closing());
+    let addresses = origins.each_ref().map(|origin| origin.address);
+    let proxy = Proxy::start("retries = { attempts = 2 }", &addresses);
+    assert!(answer_to(&proxy, GET).0.starts_with("HTTP/1.1 502 "));
+    // Each one was another one.
+    let asked: Vec<_> = origins.iter().map(Origin::connections).collect();
+    assert_eq!(asked.iter().sum::<usize>(), 2, "{asked:?}");
+    assert_eq!(asked.iter().max(), Some(&1), "{asked:?}");
+}
+
+#[test]
+fn a_kept_connection_that_the_only_instance_has_closed_costs_no_request() {
+    // Closes each connection after one answer that promised to keep it.
+    let (closed, closes) = channel();
+    let origin = Origin::start(move |peer, _| {
+        let head = peer.head();
+        if head.starts_with("POST") {
+            assert_eq!(peer.text(5), "hello");
+        }
+        peer.send(OK);
+        peer.finish();
+        closed.send(()).unwrap();
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    for request in [GET, POST, POST, GET, POST] {
+        client.send(request);
+        assert_eq!(client.answer().1, "ok");
+        closes.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+    assert_eq!(origin.connections(), 5);
+}
+
+#[test]
+fn a_kept_connection_closed_as_the_request_comes_is_tried_anew() {
+    // The second request on a connection is read and then reset: nobody could have known.
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.send(OK);
+        if peer.next_head().is_some() {
+            SockRef::from(&peer.stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        }
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    for _ in 0..4 {
+        client.send(GET);
+        assert_eq!(client.answer().1, "ok");
+    }
+    client.send(GET.replace("GET", "POST"));
+    assert!(client.answer().0.starts_with("HTTP/1.1 "));
+}
+
+#[test]
+fn a_body_too_large_to_be_kept_is_sent_once() {
+    let origins = [(); 2].map(|()| {
+        Origin::start(|peer, _| {
+            peer.head();
+            peer.exact(200_000);
+        })
+    });
+    let proxy = Proxy::start("", &[origins[0].address, origins[1].address]);
+    let mut client = proxy.client();
+    client.send("PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 200000\r\n\r\n");
+    client.send(vec![0; 200_000]);
+    let (head, _) = client.answer();
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert_eq!(origins[0].connections() + origins[1].connections(), 1);
+}
+
+#[test]
+fn a_small_body_that_came_later_is_sent_again() {
+    let bad = Origin::start(|peer, _| {
+        peer.head();
+        peer.exact(5);
+    });
+    let good = taking();
+    let proxy = Proxy::start("balancer = \"round_robin\"", &[bad.address, good.address]);
+    for _ in 0..2 {
+        let mut client = proxy.client();
+        client.send("PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\n\r\n");
+        client.send("hel");
+        client.send("lo");
+        assert_eq!(client.answer().1, "ok");
+    }
+    assert_eq!(bad.connections(), 1);
+}

@@ -1,0 +1,125 @@
+//! Connections to endpoints, kept from one request to the next.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    mem::MaybeUninit,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+use registry::ServiceName;
+use socket2::SockRef;
+use tokio::{net::TcpStream, time::Instant};
+
+use crate::{Endpoint, RouteTable};
+
+/// Keeps one worker's unused connections.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams {
+    /// By the endpoint's place in memory, which is nobody else's while the slot holds on to it.
+    slots: RefCell<HashMap<*const Endpoint, Slot, RandomState>>,
+}
+
+/// Keeps the connections to one endpoint.
+#[derive(Debug)]
+struct Slot {
+    endpoint: Arc<Endpoint>,
+    service: ServiceName,
+    /// The one used last is at the end, and is used first.
+    idle: Vec<Idle>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: TcpStream,
+    since: Instant,
+}
+
+impl Upstreams {
+    /// Takes a connection that the endpoint hasn't closed, as far as one can know.
+    ///
+    /// `surely` asks the kernel too, and not only what it has told so far: for requests that can't be sent
+    /// twice.
+    pub(crate) fn take(&self, endpoint: &Arc<Endpoint>, surely: bool) -> Option<TcpStream> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(&Arc::as_ptr(endpoint))?;
+        loop {
+            let stream = slot.idle.pop()?.stream;
+            if is_open(&stream) && (!surely || is_silent(&stream)) {
+                return Some(stream);
+            }
+        }
+    }
+
+    /// Keeps a connection, unless `most` are kept already.
+    pub(crate) fn put(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        service: &ServiceName,
+        stream: TcpStream,
+        now: Instant,
+        most: usize,
+    ) {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.entry(Arc::as_ptr(endpoint)).or_insert_with(|| Slot {
+            endpoint: Arc::clone(endpoint),
+            service: service.clone(),
+            idle: Vec::new(),
+        });
+        if slot.idle.len() < most {
+            slot.idle.push(Idle { stream, since: now });
+        }
+    }
+
+    /// Closes what was unused for too long, what the other side has closed, and what leads to endpoints
+    /// that get no more requests; returns how many are left.
+    pub(crate) fn sweep(&self, now: Instant, idle_max: Duration, table: &RouteTable) -> usize {
+        let mut left = 0;
+        self.slots.borrow_mut().retain(|_, slot| {
+            if !table.contains(&slot.service, &slot.endpoint) {
+                return false;
+            }
+            slot.idle.retain(|idle| {
+                now.saturating_duration_since(idle.since) < idle_max && is_open(&idle.stream)
+            });
+            left += slot.idle.len();
+            !slot.idle.is_empty()
+        });
+        left
+    }
+}
+
+/// Connects to an endpoint.
+///
+/// # Errors
+///
+/// Returns what the system says.
+pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(endpoint.address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Tells whether the runtime knows of nothing that came in: neither an end nor bytes nobody asked for.
+fn is_open(stream: &TcpStream) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    match stream.poll_read_ready(&mut cx) {
+        Poll::Pending => true,
+        // Perhaps only what is left of the last read; asking makes sure and clears it.
+        Poll::Ready(Ok(())) => would_block(stream.try_read(&mut [0])),
+        Poll::Ready(Err(_)) => false,
+    }
+}
+
+/// Tells whether the kernel has nothing that came in.
+fn is_silent(stream: &TcpStream) -> bool {
+    would_block(SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]))
+}
+
+fn would_block(result: io::Result<usize>) -> bool {
+    result.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}

@@ -1,0 +1,212 @@
+//! One thread's share of the proxy.
+
+use std::{
+    cell::{Cell, RefCell},
+    mem,
+    net::{IpAddr, SocketAddr},
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::{ArcSwap, Cache};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::{
+    RouteTable, Shared,
+    access_log::{self, Outcome, PIECE_BYTES},
+    http::Buffer,
+    metrics::Counters,
+    shared::{Bounds, Settings},
+    upstream::Upstreams,
+};
+
+/// The size of a buffer for what is read, in bytes; heads and bodies may make it grow.
+pub(crate) const BUFFER_BYTES: usize = 16 << 10;
+
+/// The most buffers of each kind that are kept for the next request.
+const BUFFERS_MAX: usize = 256;
+
+/// How often unused connections are looked after and log lines handed over.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Holds what the connections of one thread share, and no other thread sees.
+///
+/// Everything runs on the thread that made it, in a `tokio::task::LocalSet`.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    table: RefCell<Cache<Arc<ArcSwap<RouteTable>>, Arc<RouteTable>>>,
+    settings: RefCell<Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) counters: Arc<Counters>,
+    random: RefCell<fastrand::Rng>,
+    buffers: RefCell<Vec<Buffer>>,
+    outputs: RefCell<Vec<Vec<u8>>>,
+    lines: RefCell<Vec<u8>>,
+    connections: Cell<usize>,
+    left: Notify,
+    ticks: Cell<bool>,
+}
+
+impl Worker {
+    /// Creates a worker; `seed` is where its random choices begin.
+    pub fn new(shared: Arc<Shared>, seed: u64) -> Rc<Self> {
+        Rc::new(Self {
+            table: RefCell::new(Cache::new(Arc::clone(shared.table_cell()))),
+            settings: RefCell::new(Cache::new(Arc::clone(shared.settings_cell()))),
+            upstreams: Upstreams::default(),
+            counters: shared.metrics().worker(),
+            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            buffers: RefCell::default(),
+            outputs: RefCell::default(),
+            lines: RefCell::default(),
+            connections: Cell::new(0),
+            left: Notify::new(),
+            ticks: Cell::new(false),
+            shared,
+        })
+    }
+
+    /// Returns how many clients are connected.
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    /// Waits until no client is connected.
+    pub async fn drained(&self) {
+        while self.connections.get() > 0 {
+            self.left.notified().await;
+        }
+    }
+
+    /// Waits until one more client may connect.
+    pub(crate) async fn room(&self) {
+        while self.connections.get() >= self.bounds().limits.connections {
+            self.left.notified().await;
+        }
+    }
+
+    pub(crate) fn enter(&self) {
+        self.connections.set(self.connections.get() + 1);
+        self.counters.connections.add(1);
+        self.counters.connections_open.add(1);
+    }
+
+    pub(crate) fn leave(&self) {
+        self.connections.set(self.connections.get() - 1);
+        self.counters.connections_open.subtract(1);
+        self.left.notify_waiters();
+    }
+
+    /// Reads the newest route table.
+    pub(crate) fn with_table<T>(&self, read: impl FnOnce(&RouteTable) -> T) -> T {
+        read(self.table.borrow_mut().load())
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.settings.borrow_mut().load().bounds
+    }
+
+    pub(crate) fn logs(&self) -> bool {
+        self.settings.borrow_mut().load().logs
+    }
+
+    /// Tells whether a peer is believed what it says of clients before it.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        let mut settings = self.settings.borrow_mut();
+        let networks = &settings.load().trusted_proxies;
+        networks.iter().any(|network| network.contains(&peer))
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
+    }
+
+    /// Takes an empty buffer for what is read.
+    pub(crate) fn buffer(&self) -> Buffer {
+        let kept = self.buffers.borrow_mut().pop();
+        kept.unwrap_or_else(|| Buffer::new(BUFFER_BYTES))
+    }
+
+    /// Gives a buffer back; one that has grown is not kept.
+    pub(crate) fn give_buffer(&self, mut buffer: Buffer) {
+        let mut buffers = self.buffers.borrow_mut();
+        if buffer.capacity() == BUFFER_BYTES && buffers.len() < BUFFERS_MAX {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+
+    /// Takes an empty vector for what is written.
+    pub(crate) fn output(&self) -> Vec<u8> {
+        self.outputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a vector back; one that has grown large is not kept.
+    pub(crate) fn give_output(&self, mut output: Vec<u8>) {
+        let mut outputs = self.outputs.borrow_mut();
+        if (1..=2 * BUFFER_BYTES).contains(&output.capacity()) && outputs.len() < BUFFERS_MAX {
+            output.clear();
+            outputs.push(output);
+        }
+    }
+
+    /// Adds a line to the access log.
+    pub(crate) fn log(&self, client: SocketAddr, request: &[u8], outcome: &Outcome<'_>) {
+        let mut lines = self.lines.borrow_mut();
+        access_log::append_line(SystemTime::now(), client, request, outcome, &mut lines);
+        if lines.len() >= PIECE_BYTES {
+            self.flush(&mut lines);
+        }
+    }
+
+    fn flush(&self, lines: &mut Vec<u8>) {
+        if lines.is_empty() {
+            return;
+        }
+        let dropped = memchr::memchr_iter(b'\n', lines).count() as u64;
+        if !self.shared.log().send(mem::take(lines)) {
+            self.counters.log_lines_dropped.add(dropped);
+        }
+    }
+
+    /// Starts to look after what isn't in use, once for each worker.
+    pub(crate) fn start_ticking(self: &Rc<Self>) {
+        if !self.ticks.replace(true) {
+            tokio::task::spawn_local(tick(Rc::downgrade(self)));
+        }
+    }
+
+    fn tick(&self, now: Instant) {
+        self.flush(&mut self.lines.borrow_mut());
+        let idle_max = self.bounds().timeouts.upstream_idle.get();
+        let left = self.with_table(|table| self.upstreams.sweep(now, idle_max, table));
+        let before = self.counters.upstream_idle.read();
+        self.counters.upstream_idle.subtract(before);
+        self.counters.upstream_idle.add(left as u64);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut lines = self.lines.take();
+        self.flush(&mut lines);
+    }
+}
+
+/// Runs until the worker is gone.
+async fn tick(worker: Weak<Worker>) {
+    let mut interval = interval(TICK);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = interval.tick().await;
+        match worker.upgrade() {
+            Some(worker) => worker.tick(now),
+            None => return,
+        }
+    }
+}
