@@ -16,7 +16,7 @@
 //! other, and refuses numbers above [`N_MAX`]. So a request never waits for a place that is held by a
 //! request waiting for it, and one from outside means at most `N_MAX` under way at a time.
 
-use std::{error::Error, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{error::Error, net::SocketAddr, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -67,7 +67,8 @@ async fn main() -> Result<(), Failure> {
     let store = registry::sources::Config::Store(store);
     config.sources = [("embedded".to_owned(), store)].into();
 
-    let (mut server, _reloads) = signpost::Server::start(config).await?;
+    let server = signpost::Server::start(config).await;
+    let mut server = server.map_err(|problem| problem.to_string())?;
     let addresses = server.addresses();
     let others = match through_proxy {
         true => Others::Proxy(addresses.proxy[0]),
@@ -85,7 +86,9 @@ async fn main() -> Result<(), Failure> {
         "ready: curl http://{}/fibonacci/15",
         addresses.proxy[0]
     ));
-    tokio::signal::ctrl_c().await?;
+    server
+        .serve(None, environment, tokio::signal::ctrl_c())
+        .await?;
     server.drain().await;
     Ok(())
 }

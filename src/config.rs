@@ -50,6 +50,14 @@ impl Default for Config {
     }
 }
 
+/// Loads a file, or an empty document without one.
+pub(crate) fn document(path: Option<&Path>, environment: &Environment) -> Result<Document, Errors> {
+    match path {
+        Some(path) => Document::load(path, environment),
+        None => Document::parse("defaults", "", environment),
+    }
+}
+
 /// The most threads that make sense on any machine.
 const WORKERS_MAX: usize = 1024;
 
@@ -60,11 +68,7 @@ impl Config {
     ///
     /// Returns everything that is wrong, each with its place.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Errors> {
-        let document = match path {
-            Some(path) => Document::load(path, environment)?,
-            None => Document::parse("defaults", "", environment)?,
-        };
-        Self::from_document(&document)
+        Self::from_document(&document(path, environment)?)
     }
 
     /// Takes the values of a document.
@@ -122,8 +126,8 @@ impl Config {
         let dns = self.dns.listen.iter().enumerate();
         let dns = dns.map(|(index, listen)| (format!("dns.listen[{index}]"), *listen));
         let proxy = self.proxy.listeners.iter().enumerate();
-        let proxy = proxy
-            .map(|(index, one)| (format!("proxy.listeners[{index}].listen"), one.listen));
+        let proxy =
+            proxy.map(|(index, one)| (format!("proxy.listeners[{index}].listen"), one.listen));
         let admin = [("admin.listen".to_owned(), self.admin.listen)];
         for (key, address) in dns.chain(proxy).chain(admin) {
             match taken.iter().find(|(_, other)| overlap(*other, address)) {
@@ -140,7 +144,8 @@ impl Config {
 
 /// Tells whether two sockets can't listen side by side. Port 0 is a different one each time.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && a.is_ipv4() == b.is_ipv4());
+    let covers =
+        |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && a.is_ipv4() == b.is_ipv4());
     a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
 }
 
@@ -180,7 +185,10 @@ mod tests {
     fn problems_of_the_parts_have_their_place() {
         let errors = load("workers = 0\n[log]\nlevel = \"x=loud\"\n").unwrap_err();
         let lines: Vec<_> = errors.lines().collect();
-        assert!(lines[0].starts_with("f.toml:1:1: workers: 0 is not between"), "{errors}");
+        assert!(
+            lines[0].starts_with("f.toml:1:1: workers: 0 is not between"),
+            "{errors}"
+        );
         assert!(lines[1].starts_with("f.toml:3:1: log.level:"), "{errors}");
     }
 }

@@ -61,7 +61,9 @@ pub(crate) fn parse(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
     match (url.scheme(), url.host_str()) {
         ("http", Some(_)) => Ok(url),
-        _ => Err(format!("`{text}` is not a URL such as http://127.0.0.1:8081")),
+        _ => Err(format!(
+            "`{text}` is not a URL such as http://127.0.0.1:8081"
+        )),
     }
 }
 
@@ -83,7 +85,10 @@ async fn exchange(
         .method(method)
         .uri(path)
         .header(header::HOST, format!("{host}:{port}"))
-        .header(header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")));
+        .header(
+            header::USER_AGENT,
+            concat!("signpost/", env!("CARGO_PKG_VERSION")),
+        );
     if !body.is_empty() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }

@@ -1,11 +1,13 @@
 //! Where log lines go and what they look like.
 
+use std::io::IsTerminal;
+
 use ::config::Problem;
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// hickory logs each query at `info`; what it says is of use only when looking for a fault in it.
-const QUIET: &str = "hickory_server=warn,hickory_proto=warn,zookeeper_client=warn";
+const QUIET: &str = "hickory_server=warn,hickory_proto=warn,zookeeper_client=error";
 
 /// Configures the log: the table `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -60,7 +62,9 @@ impl Config {
 /// Returns the reason in words when the level is none.
 pub(crate) fn start(config: &Config) -> Result<(), String> {
     let registry = tracing_subscriber::registry().with(config.filter()?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // It fails only when there is a subscriber already, as in tests, and that one is as good.
     match config.format {
         Format::Text => registry.with(lines.with_target(false)).try_init().ok(),
@@ -84,6 +88,10 @@ mod tests {
         };
         assert_eq!(level("info,registry=debug").problems(), []);
         let problems = level("registry=loud").problems();
-        assert!(problems[0].to_string().starts_with("level: `registry=loud`"));
+        assert!(
+            problems[0]
+                .to_string()
+                .starts_with("level: `registry=loud`")
+        );
     }
 }

@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use config::{Environment, Watcher};
+use ::config::{Environment, Errors, Watcher};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
 };
 
-use crate::{Config, Server};
+use crate::{Config, Server, config::document};
 
 /// How long the file must be left alone before it is read.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -26,7 +26,8 @@ pub(crate) struct Reloader {
     environment: Environment,
     watcher: Option<Watcher>,
     hangups: Option<Signal>,
-    requests: mpsc::Receiver<ReloadRequest>,
+    /// None in a process whose requests are taken elsewhere.
+    requests: Option<mpsc::Receiver<ReloadRequest>>,
 }
 
 impl Reloader {
@@ -34,7 +35,7 @@ impl Reloader {
     pub(crate) fn new(
         path: Option<PathBuf>,
         environment: Environment,
-        requests: mpsc::Receiver<ReloadRequest>,
+        requests: Option<mpsc::Receiver<ReloadRequest>>,
     ) -> Self {
         let watcher = path.as_deref().and_then(|path| {
             Watcher::file(path, DEBOUNCE)
@@ -67,29 +68,47 @@ impl Reloader {
                 None => std::future::pending().await,
             }
         };
+        let request = async {
+            match &mut self.requests {
+                Some(requests) => requests.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = changed => None,
             _ = hangup => None,
-            request = self.requests.recv() => request,
+            request = request => request,
         }
+    }
+
+    /// Gives the requests back.
+    pub(crate) fn into_requests(self) -> Option<mpsc::Receiver<ReloadRequest>> {
+        self.requests
     }
 
     /// Reads the configuration and puts it into use; whatever is wrong with it, nothing changes.
     pub(crate) async fn reload(&self, server: &mut Server, request: Option<ReloadRequest>) {
-        let file = self.path.as_deref();
-        let result = match Config::load(file, &self.environment) {
-            Ok(config) => server.reconfigure(config).await,
-            Err(errors) => Err(errors.to_string()),
-        };
-        server.count_reload(result.is_ok());
-        if let Err(errors) = &result {
-            for error in errors.lines() {
-                tracing::error!(%error, "configuration not reloaded, the old one stays");
+        let result = self.read_and_apply(server).await;
+        match &result {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(errors) => {
+                for error in &errors.0 {
+                    tracing::error!(%error, "configuration not reloaded, the old one stays");
+                }
             }
         }
+        server.count_reload(result.is_ok());
         if let Some(request) = request {
             // Who asked may be gone.
+            let result = result.map_err(|errors| errors.to_string());
             request.answer.send(result).ok();
         }
+    }
+
+    async fn read_and_apply(&self, server: &mut Server) -> Result<(), Errors> {
+        let document = document(self.path.as_deref(), &self.environment)?;
+        let config = Config::from_document(&document)?;
+        let applied = server.reconfigure(config).await;
+        applied.map_err(|problem| document.locate(&problem).into())
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use dns::Zones;
-use proxy::RouteTable;
+use proxy::{AccessLog, RouteTable};
 use registry::{Controls, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -17,7 +17,7 @@ use crate::Config;
 #[derive(Debug, Clone)]
 pub(crate) struct Views {
     zones: Arc<ArcSwap<Zones>>,
-    routes: Arc<ArcSwap<RouteTable>>,
+    proxy: Arc<proxy::Shared>,
     version: watch::Receiver<u64>,
     configs: mpsc::Sender<Reconfigure>,
 }
@@ -30,7 +30,7 @@ struct Reconfigure {
 
 impl Views {
     /// Makes the first views and starts the task that renews them.
-    pub(crate) fn start(config: &Arc<Config>, controls: &Controls) -> Self {
+    pub(crate) fn start(config: &Config, controls: &Controls, log: AccessLog) -> Self {
         let mut snapshots = controls.snapshots();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let zones = Zones::build(&config.dns, &snapshot);
@@ -39,13 +39,13 @@ impl Views {
         let (configs, reconfigures) = mpsc::channel(1);
         let views = Self {
             zones: Arc::new(ArcSwap::from_pointee(zones)),
-            routes: Arc::new(ArcSwap::from_pointee(routes)),
+            proxy: Arc::new(proxy::Shared::new(&config.proxy, routes, log)),
             version,
             configs,
         };
         let renewal = Renewal {
             zones: Arc::clone(&views.zones),
-            routes: Arc::clone(&views.routes),
+            proxy: Arc::clone(&views.proxy),
             snapshot,
             snapshots,
             published,
@@ -58,8 +58,9 @@ impl Views {
         &self.zones
     }
 
-    pub(crate) fn routes(&self) -> &Arc<ArcSwap<RouteTable>> {
-        &self.routes
+    /// Returns what the proxy's workers share, the routes among it.
+    pub(crate) fn proxy(&self) -> &Arc<proxy::Shared> {
+        &self.proxy
     }
 
     /// Returns the version that queries and requests see.
@@ -90,7 +91,7 @@ impl Views {
 /// The task that makes new views.
 struct Renewal {
     zones: Arc<ArcSwap<Zones>>,
-    routes: Arc<ArcSwap<RouteTable>>,
+    proxy: Arc<proxy::Shared>,
     /// The snapshot that the views were made of.
     snapshot: Arc<Snapshot>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -120,22 +121,23 @@ impl Renewal {
     /// Takes a new snapshot; costs what has changed in it.
     fn update(&mut self) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
-        let zones = self.zones.load().update(&self.snapshot, &new);
-        let routes = self.routes.load().update(&self.snapshot, &new);
+        let zones = self.zones.load().update(&new);
+        let routes = self.proxy.table().update(&self.snapshot, &new);
         self.publish(zones, routes, new);
     }
 
     fn rebuild(&mut self, config: &Config) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
         let zones = Zones::build(&config.dns, &new);
-        let old = self.routes.load_full();
+        let old = self.proxy.table();
+        self.proxy.configure(&config.proxy);
         let routes = RouteTable::build(&config.proxy, &config.domains(), &new, Some(&old));
         self.publish(zones, routes, new);
     }
 
     fn publish(&mut self, zones: Zones, routes: RouteTable, snapshot: Arc<Snapshot>) {
         self.zones.store(Arc::new(zones));
-        self.routes.store(Arc::new(routes));
+        self.proxy.publish(Arc::new(routes));
         self.published.send_replace(snapshot.version());
         self.snapshot = snapshot;
     }

@@ -7,30 +7,32 @@ use tokio::{sync::mpsc, task::LocalSet};
 /// How many tasks wait for a worker to start them at the most.
 const STARTS_MAX: usize = 256;
 
-/// A task for one worker; it is made on the worker's thread and never leaves it.
-type Start = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+/// Makes a task for one worker, of what the thread has; called there, and the task never leaves it.
+type Start<P> = Box<dyn FnOnce(&P) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// The threads on which queries and requests are served, each with a runtime of its own.
 ///
-/// Nothing is shared between them: what runs on one stays there. They end when this is dropped, with
-/// whatever still runs on them.
-#[derive(Debug)]
-pub(crate) struct Workers(Vec<Worker>);
+/// Nothing is shared between them: what runs on one stays there, and so does its `P`, which all of its
+/// tasks have. They end when this is dropped, with whatever still runs on them.
+pub(crate) struct Workers<P>(Vec<Worker<P>>);
 
-#[derive(Debug)]
-struct Worker {
-    starts: Option<mpsc::Sender<Start>>,
+struct Worker<P> {
+    starts: Option<mpsc::Sender<Start<P>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Workers {
-    /// Starts so many threads.
+impl<P: 'static> Workers<P> {
+    /// Starts so many threads; `own` makes, on each of them, what its tasks share.
     ///
     /// # Errors
     ///
     /// Fails when the system gives no more threads.
-    pub(crate) fn start(count: usize) -> io::Result<Self> {
-        (0..count.max(1)).map(Worker::start).collect()
+    pub(crate) fn start(
+        count: usize,
+        own: impl Fn() -> P + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let workers = (0..count.max(1)).map(|index| Worker::start(index, own.clone()));
+        workers.collect::<Result<_, _>>().map(Self)
     }
 
     /// Returns how many there are.
@@ -42,9 +44,9 @@ impl Workers {
     pub(crate) async fn run<F: Future<Output = ()> + 'static>(
         &self,
         worker: usize,
-        make: impl FnOnce() -> F + Send + 'static,
+        make: impl FnOnce(&P) -> F + Send + 'static,
     ) {
-        let start: Start = Box::new(move || Box::pin(make()));
+        let start: Start<P> = Box::new(move |own| Box::pin(make(own)));
         if let Some(starts) = &self.0[worker].starts {
             // A worker that is gone has panicked, and the process is about to end.
             starts.send(start).await.ok();
@@ -52,23 +54,18 @@ impl Workers {
     }
 }
 
-impl FromIterator<Worker> for Workers {
-    fn from_iter<I: IntoIterator<Item = Worker>>(workers: I) -> Self {
-        Self(workers.into_iter().collect())
-    }
-}
-
-impl Worker {
-    fn start(index: usize) -> io::Result<Self> {
-        let (starts, mut receiver) = mpsc::channel::<Start>(STARTS_MAX);
+impl<P: 'static> Worker<P> {
+    fn start(index: usize, own: impl FnOnce() -> P + Send + 'static) -> io::Result<Self> {
+        let (starts, mut receiver) = mpsc::channel::<Start<P>>(STARTS_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let work = move || {
             let tasks = LocalSet::new();
             tasks.block_on(&runtime, async move {
+                let own = own();
                 while let Some(start) = receiver.recv().await {
-                    tokio::task::spawn_local(start());
+                    tokio::task::spawn_local(start(&own));
                 }
             });
         };
@@ -82,7 +79,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl<P> Drop for Worker<P> {
     fn drop(&mut self) {
         self.starts = None;
         if let Some(thread) = self.thread.take()
@@ -101,11 +98,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_runs_on_the_thread_of_its_worker() {
-        let workers = Workers::start(2).unwrap();
+        let workers = Workers::start(2, || ()).unwrap();
         for index in 0..2 {
             let (sender, receiver) = oneshot::channel();
             workers
-                .run(index, || async {
+                .run(index, |()| async {
                     let name = thread::current().name().map(str::to_owned);
                     sender.send(name).unwrap();
                 })
@@ -117,10 +114,10 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_workers_ends_what_runs_on_them() {
-        let workers = Workers::start(1).unwrap();
+        let workers = Workers::start(1, || ()).unwrap();
         let (held, dropped) = oneshot::channel::<()>();
         workers
-            .run(0, || async move {
+            .run(0, |()| async move {
                 let _held = held;
                 std::future::pending().await
             })

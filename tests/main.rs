@@ -5,5 +5,11 @@
     reason = "a test that cannot go on ends by panicking"
 )]
 
+mod bad_input;
+mod check;
+mod ensemble;
+mod pipeline;
+mod reload;
 mod support;
+mod zero_loss;
 mod zookeeper;

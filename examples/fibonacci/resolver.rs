@@ -30,10 +30,13 @@ impl Resolver {
     /// Looks `name` up and chooses one of its instances.
     pub(crate) async fn choose(&self, name: &str) -> Result<SocketAddr, Failure> {
         let answer = self.query(name.parse()?).await?;
-        let targets = answer.answers.iter().filter_map(|record| match &record.data {
-            RData::SRV(srv) => Some(srv),
-            _ => None,
-        });
+        let targets = answer
+            .answers
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::SRV(srv) => Some(srv),
+                _ => None,
+            });
         let targets: Vec<_> = targets.collect();
         let chosen = choose(&targets, fastrand::f64());
         let chosen = chosen.ok_or_else(|| format!("{name} has no instance"))?;
@@ -59,7 +62,7 @@ impl Resolver {
         let mut buffer = [0; 1500];
         let length = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await??;
         let answer = Message::from_vec(&buffer[..length])?;
-        match answer.id == id {
+        match answer.metadata.id == id {
             true => Ok(answer),
             false => Err("an answer to another query".into()),
         }

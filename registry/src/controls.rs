@@ -16,7 +16,7 @@ pub struct Controls {
 /// What the registry's task can be asked.
 #[derive(Debug)]
 pub(crate) enum Command {
-    SetSources(BTreeMap<String, sources::Config>, oneshot::Sender<()>),
+    SetSources(BTreeMap<String, sources::Config>, oneshot::Sender<u64>),
     Statuses(oneshot::Sender<Vec<SourceStatus>>),
     Writer(Option<String>, oneshot::Sender<Option<Writer>>),
     Flush(oneshot::Sender<u64>),
@@ -51,6 +51,7 @@ impl Controls {
     /// Makes these the sources: new ones start, others stop and take what they said with them.
     ///
     /// A source whose configuration is different starts again; what it said stays until it has synced.
+    /// Returns the version of the snapshot that knows of it.
     ///
     /// # Errors
     ///
@@ -58,7 +59,7 @@ impl Controls {
     pub async fn set_sources(
         &self,
         sources: BTreeMap<String, sources::Config>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<u64, Stopped> {
         self.ask(|answer| Command::SetSources(sources, answer))
             .await
     }

@@ -50,6 +50,6 @@ pub use registry::Registry;
 pub use service::Service;
 pub use snapshot::{Change, Snapshot};
 pub use source::{Error, Reports, Source, Updates, What, channel};
-pub use status::{REFUSALS_LISTED_MAX, SourceError, SourceStatus};
+pub use status::{LimitedService, REFUSALS_LISTED_MAX, SourceError, SourceStatus};
 pub use store::{Place, WriteError, Writer, Written};
 pub use update::{Entry, Key, Refusal, Update};

@@ -7,14 +7,14 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::AbortHandle,
     time::Instant,
 };
 
 use crate::{
-    Backoff, Config, Controls, Registry, Snapshot, SourceError, SourceStatus, Update, Updates,
-    Writer, clock,
+    Backoff, Config, Controls, LimitedService, Registry, ServiceName, Snapshot, SourceError,
+    SourceStatus, Update, Updates, Writer, clock,
     controls::Command,
     hosts::Hosts,
     source::{Message, Report, What},
@@ -41,6 +41,8 @@ struct Machine {
     hosts: Hosts,
     /// The names whose failed look-up was logged, until one works.
     unresolved: HashSet<Arc<str>>,
+    /// The services whose excess of instances was logged.
+    limited: HashSet<ServiceName>,
     version: VersionFile,
     messages: mpsc::WeakSender<Message>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -84,6 +86,7 @@ pub fn start(config: Config) -> Controls {
         generation: 0,
         hosts,
         unresolved: HashSet::new(),
+        limited: HashSet::new(),
         version: version_file,
         messages: sender.downgrade(),
         snapshots,
@@ -111,12 +114,11 @@ impl Machine {
                 }
                 () = wake => {}
             }
-            let mut flushed = Vec::new();
+            let mut answers = Vec::new();
             for message in batch.drain(..) {
                 match message {
                     Message::Report(report) => self.take(report),
-                    Message::Command(Command::Flush(answer)) => flushed.push(answer),
-                    Message::Command(command) => self.obey(command),
+                    Message::Command(command) => answers.extend(self.obey(command)),
                     Message::Resolved(name, result) => self.resolved(&name, result),
                 }
             }
@@ -124,7 +126,7 @@ impl Machine {
             self.stop_waiting(now);
             self.publish();
             self.look_up_hosts(now);
-            for answer in flushed {
+            for answer in answers {
                 // Who asked may be gone.
                 answer.send(self.registry.version()).ok();
             }
@@ -186,13 +188,15 @@ impl Machine {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    /// Does what is asked; returns who is to be told when the snapshot is out.
+    fn obey(&mut self, command: Command) -> Option<oneshot::Sender<u64>> {
         // Each time: who asked may be gone, and then nobody needs the answer.
         match command {
             Command::SetSources(sources, answer) => {
                 self.set_sources(sources);
-                answer.send(()).ok();
+                return Some(answer);
             }
+            Command::Flush(answer) => return Some(answer),
             Command::Statuses(answer) => {
                 answer.send(self.statuses()).ok();
             }
@@ -202,10 +206,8 @@ impl Machine {
                 let writer = running.find_map(|(_, running)| running.writer.clone());
                 answer.send(writer).ok();
             }
-            Command::Flush(answer) => {
-                answer.send(self.registry.version()).ok();
-            }
         }
+        None
     }
 
     fn set_sources(&mut self, sources: BTreeMap<String, sources::Config>) {
@@ -272,6 +274,21 @@ impl Machine {
         if let Some(snapshot) = self.registry.publish() {
             self.version.reserve(snapshot.version());
             self.snapshots.send_replace(Arc::new(snapshot));
+            self.log_limited();
+        }
+    }
+
+    fn log_limited(&mut self) {
+        let limited = self.registry.limited();
+        self.limited.retain(|service| limited.contains_key(service));
+        for (service, left_out) in limited {
+            if self.limited.insert(service.clone()) {
+                let max = self.config.limits.instances_per_service_max;
+                tracing::warn!(
+                    %service, left_out, max,
+                    "service has too many instances (instances_per_service_max)"
+                );
+            }
         }
     }
 
@@ -302,11 +319,18 @@ impl Machine {
         let statuses = self.running.iter().map(|(name, running)| {
             let (entries, instances, refused) = self.registry.counts(name);
             let refusals = self.registry.refused(name).take(REFUSALS_LISTED_MAX);
+            let limited = self.registry.limited().iter();
+            let limited = limited.filter(|(service, _)| self.registry.speaks_of(name, service));
+            let limited = limited.map(|(service, left_out)| LimitedService {
+                service: service.clone(),
+                left_out: *left_out,
+            });
             SourceStatus {
                 entries,
                 instances,
                 refused,
                 refusals: refusals.collect(),
+                limited: limited.collect(),
                 ..running.status.clone()
             }
         });
@@ -330,6 +354,7 @@ fn status(name: &str, kind: &'static str, synced: bool) -> SourceStatus {
         instances: 0,
         refused: 0,
         refusals: Vec::new(),
+        limited: Vec::new(),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Registry {
     services: OrdMap<ServiceName, Arc<Service>>,
     unsynced: Arc<[Arc<str>]>,
     dirty: BTreeSet<ServiceName>,
+    /// How many instances are left out of services that have too many.
+    limited: BTreeMap<ServiceName, usize>,
 }
 
 /// What one source has said.
@@ -173,6 +175,17 @@ impl Registry {
         })
     }
 
+    /// Lists services with more instances than the limit, with how many are left out.
+    pub fn limited(&self) -> &BTreeMap<ServiceName, usize> {
+        &self.limited
+    }
+
+    /// Tells whether any record of this source speaks of the service.
+    pub fn speaks_of(&self, source: &str, service: &ServiceName) -> bool {
+        let records = self.records.get(service);
+        records.is_some_and(|records| records.iter().any(|(of, _)| **of == *source))
+    }
+
     fn put(&mut self, source: &Arc<str>, entry: Entry) {
         let Some(held) = self.sources.get_mut(source) else {
             return;
@@ -289,6 +302,7 @@ impl Registry {
     /// Merges a service anew; returns whether clients could tell a difference.
     fn rebuild(&mut self, name: ServiceName) -> bool {
         let Some(records) = self.records.get(&name) else {
+            self.limited.remove(&name);
             return self.services.remove(&name).is_some();
         };
         let instances = records
@@ -303,6 +317,10 @@ impl Registry {
             self.limits.instances_per_service_max,
             self.version + 1,
         );
+        match service.left_out {
+            0 => drop(self.limited.remove(&name)),
+            left_out => drop(self.limited.insert(name.clone(), left_out)),
+        }
         if self.services.get(&name).map(|old| &**old) == Some(&service) {
             return false;
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Refusal, Timestamp};
+use crate::{Refusal, ServiceName, Timestamp};
 
 /// How many refused records a status lists; all of them are counted.
 pub const REFUSALS_LISTED_MAX: usize = 1000;
@@ -41,6 +41,18 @@ pub struct SourceStatus {
     pub refused: usize,
     /// The first of these, by their path.
     pub refusals: Vec<Refusal>,
+    /// The source's services that have more instances than `instances_per_service_max`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limited: Vec<LimitedService>,
+}
+
+/// Names a service of which some instances are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LimitedService {
+    /// Which one.
+    pub service: ServiceName,
+    /// How many of its instances are left out, those of all sources together.
+    pub left_out: usize,
 }
 
 /// Says what went wrong with a source.

@@ -81,8 +81,14 @@ mod tests {
         assert_eq!(check(&access, "GET", &[]), Ok(()));
         let wrong = Err(StatusCode::UNAUTHORIZED);
         assert_eq!(check(&access, "PUT", &[]), wrong);
-        assert_eq!(check(&access, "PUT", &[("authorization", "Bearer x")]), wrong);
-        assert_eq!(check(&access, "PUT", &[("authorization", "Bearer t")]), Ok(()));
+        assert_eq!(
+            check(&access, "PUT", &[("authorization", "Bearer x")]),
+            wrong
+        );
+        assert_eq!(
+            check(&access, "PUT", &[("authorization", "Bearer t")]),
+            Ok(())
+        );
     }
 
     #[test]

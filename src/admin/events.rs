@@ -82,7 +82,9 @@ impl Cursor {
             let first = Arc::clone(&self.snapshots.borrow_and_update());
             let version = first.version();
             self.last = Some(first);
-            return Some(format!("event: snapshot\ndata: {{\"version\":{version}}}\n\n"));
+            return Some(format!(
+                "event: snapshot\ndata: {{\"version\":{version}}}\n\n"
+            ));
         };
         let mut draining = self.admin.draining.clone();
         let changed = tokio::select! {

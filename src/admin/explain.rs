@@ -10,9 +10,7 @@ use super::{
 
 /// Explains the answers for a DNS name.
 pub(super) fn name(admin: &Admin, name: &str) -> Result<Response<Body>, Problem> {
-    let snapshot = admin.controls.snapshot();
-    let zones = admin.views.zones().load();
-    match zones.explain(name, &snapshot) {
+    match admin.views.zones().load().explain(name) {
         Some(explanation) => Ok(body::json(StatusCode::OK, &explanation)),
         None => Err(Problem::not_found(format!(
             "`{name}` is in none of the zones; a query for it is refused"
@@ -27,7 +25,6 @@ pub(super) fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Prob
         .ok_or_else(|| Problem::bad_request("`host` is missing; give ?host=HOST&path=/PATH"))?;
     let path = query.value("path").unwrap_or("/");
     let snapshot = admin.controls.snapshot();
-    let routes = admin.views.routes().load();
-    let explanation = routes.explain(host, path, &snapshot);
+    let explanation = admin.views.proxy().table().explain(host, path, &snapshot);
     Ok(body::json(StatusCode::OK, &explanation))
 }

@@ -17,17 +17,18 @@ mod router;
 mod services;
 mod sources;
 
+pub(crate) use access::Access;
 pub use config::Config;
 pub(crate) use listener::Listener;
 pub(crate) use metrics::Collectors;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use registry::Controls;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{reload::ReloadRequest, views::Views};
-use access::Access;
 
 /// What the paths need of the rest of the program.
 #[derive(Debug)]
@@ -38,8 +39,8 @@ pub(crate) struct Admin {
     pub(crate) reloads: mpsc::Sender<ReloadRequest>,
     /// Turns true when the process is about to end.
     pub(crate) draining: watch::Receiver<bool>,
-    pub(crate) access: arc_swap::ArcSwap<Access>,
-    pub(crate) event_clients: tokio::sync::Semaphore,
+    access: ArcSwap<Access>,
+    event_clients: Semaphore,
 }
 
 /// How many clients listen to events at a time.
@@ -59,8 +60,13 @@ impl Admin {
             collectors,
             reloads,
             draining,
-            access: arc_swap::ArcSwap::from_pointee(Access::default()),
-            event_clients: tokio::sync::Semaphore::new(EVENT_CLIENTS_MAX),
+            access: ArcSwap::from_pointee(Access::default()),
+            event_clients: Semaphore::new(EVENT_CLIENTS_MAX),
         })
+    }
+
+    /// Decides by `access` from now on who is let in.
+    pub(crate) fn set_access(&self, access: Access) {
+        self.access.store(Arc::new(access));
     }
 }

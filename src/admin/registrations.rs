@@ -40,8 +40,9 @@ pub(super) async fn put(
 ) -> Result<Response<Body>, Problem> {
     let place = place(service, id)?;
     let (registration, ttl) = parse(&body::read(body).await?)?;
-    let written = writer(admin).await?.put(place.clone(), registration, ttl);
-    done(admin, place, written.await).await
+    let writer = writer(admin).await?;
+    let written = writer.put(place.clone(), registration, ttl).await;
+    done(admin, place, written).await
 }
 
 /// Removes an instance.
@@ -75,10 +76,14 @@ fn place(service: &str, id: &str) -> Result<Place, Problem> {
 }
 
 fn parse(body: &[u8]) -> Result<(Registration, Option<Duration>), Problem> {
-    let bad = |error: serde_json::Error| Problem::bad_request(format!("not a registration: {error}"));
+    let bad =
+        |error: serde_json::Error| Problem::bad_request(format!("not a registration: {error}"));
     let mut value: Value = serde_json::from_slice(body).map_err(bad)?;
     let ttl = value.as_object_mut().and_then(|table| table.remove("ttl"));
-    let ttl = ttl.filter(|ttl| !ttl.is_null()).map(parse_ttl).transpose()?;
+    let ttl = ttl
+        .filter(|ttl| !ttl.is_null())
+        .map(parse_ttl)
+        .transpose()?;
     let registration = serde_json::from_value(value).map_err(bad)?;
     Ok((registration, ttl))
 }

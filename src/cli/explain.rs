@@ -21,7 +21,10 @@ impl Explain {
     pub(super) fn run(self) -> Result<(), Failure> {
         let path = match self.what.contains("://") {
             true => route_path(&self.what)?,
-            false => format!("/v1/explain/dns/{}", encode(self.what.trim_end_matches('.'))),
+            false => format!(
+                "/v1/explain/dns/{}",
+                encode(self.what.trim_end_matches('.'))
+            ),
         };
         let value = runtime()?.block_on(self.client.get(&path))?;
         say(&match self.output.output {

@@ -60,7 +60,7 @@ enum Verb {
     /// List services, or show one
     Services(services::Services),
     /// Keep an instance registered while its check passes
-    Register(register::Register),
+    Register(Box<register::Register>),
     /// Remove an instance
     Deregister(deregister::Deregister),
     /// Run a command each time a znode changes, with its content on standard input
@@ -149,11 +149,7 @@ fn table(rows: &[Vec<String>]) -> String {
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths);
         let padded = cells.map(|(cell, width)| format!("{cell:<width$}"));
-        padded
-            .collect::<Vec<_>>()
-            .join("  ")
-            .trim_end()
-            .to_owned()
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -67,7 +67,12 @@ pub(super) struct Register {
     #[arg(long, value_name = "FILE", env = "SIGNPOST_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// What is logged
-    #[arg(long, value_name = "LEVEL", env = "SIGNPOST_LOG", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "SIGNPOST_LOG",
+        default_value = "info"
+    )]
     log_level: String,
 }
 
@@ -79,7 +84,9 @@ impl Register {
         };
         logs::start(&log).map_err(|reason| Failure::usage(format!("--log-level: {reason}")))?;
         if self.every.get().is_zero() || self.timeout.get().is_zero() {
-            return Err(Failure::usage("--every and --timeout must be longer than 0"));
+            return Err(Failure::usage(
+                "--every and --timeout must be longer than 0",
+            ));
         }
         runtime()?.block_on(async {
             let target = Target::parse(&self.to, self.auth(), self.token_file.as_deref())
@@ -115,7 +122,9 @@ impl Register {
         let address = match &self.address {
             Some(address) => address.clone(),
             None => target.local_address().await.map_err(|reason| {
-                Failure::failed(format!("can't find the own address, give --address: {reason}"))
+                Failure::failed(format!(
+                    "can't find the own address, give --address: {reason}"
+                ))
             })?,
         };
         let ports = self.named_ports.iter().map(|(name, port)| {

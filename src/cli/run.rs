@@ -4,16 +4,10 @@ use std::path::PathBuf;
 
 use ::config::Environment;
 use clap::Args;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, complain, runtime};
-use crate::{Config, Server, logs, reload::Reloader};
-
-/// How many requests to reload wait for their turn at the most.
-const RELOADS_MAX: usize = 16;
+use super::{Failure, runtime};
+use crate::{Config, Server, logs};
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -46,21 +40,20 @@ impl Run {
     }
 
     async fn serve(self, config: Config, environment: Environment) -> Result<(), Failure> {
-        let (reloads, requests) = mpsc::channel(RELOADS_MAX);
-        let mut reloader = Reloader::new(self.config, environment, requests);
-        let mut server = Server::start(config, reloads)
+        let mut server = Server::start(config)
             .await
-            .map_err(Failure::failed)?;
-        let failed = |error: std::io::Error| Failure::failed(format!("can't take signals: {error}"));
+            .map_err(|problem| Failure::failed(problem.to_string()))?;
+        let failed =
+            |error: std::io::Error| Failure::failed(format!("can't take signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let name = loop {
+        let asked_to_end = async {
             tokio::select! {
-                _ = terminate.recv() => break "SIGTERM",
-                _ = interrupt.recv() => break "SIGINT",
-                request = reloader.next() => reloader.reload(&mut server, request).await,
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
             }
         };
+        let name = server.serve(self.config, environment, asked_to_end).await;
         tracing::info!(signal = name, "draining");
         let clean = tokio::select! {
             clean = server.drain() => clean,
@@ -69,13 +62,10 @@ impl Run {
         };
         match clean {
             true => Ok(()),
-            false => {
-                complain("stopped with requests under way");
-                Err(Failure {
-                    text: "unclean stop".to_owned(),
-                    code: 3,
-                })
-            }
+            false => Err(Failure {
+                text: "stopped with requests under way".to_owned(),
+                code: 3,
+            }),
         }
     }
 }

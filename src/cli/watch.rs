@@ -30,7 +30,12 @@ pub(super) struct Watch {
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
     /// What is logged
-    #[arg(long, value_name = "LEVEL", env = "SIGNPOST_LOG", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "SIGNPOST_LOG",
+        default_value = "info"
+    )]
     log_level: String,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
@@ -70,7 +75,8 @@ impl Watch {
 
     /// Watches until SIGTERM or SIGINT; a command under way is waited for.
     async fn watch(&self, mut znode: Znode) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| Failure::failed(format!("can't take signals: {error}"));
+        let failed =
+            |error: std::io::Error| Failure::failed(format!("can't take signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -108,7 +114,9 @@ impl Watch {
                     znode.seen = Some(zxid);
                 }
                 Some(_) => {}
-                None => tracing::warn!(path = %znode.path, "the znode doesn't exist, waiting for it"),
+                None => {
+                    tracing::warn!(path = %znode.path, "the znode doesn't exist, waiting for it")
+                }
             }
             // One change at a time: what comes while the command runs is seen here, as one.
             watcher.changed().await;

@@ -57,7 +57,9 @@ impl Admin {
         }
         let mut body = serde_json::to_value(registration).map_err(|error| error.to_string())?;
         body["ttl"] = format!("{}s", TTL.as_secs()).into();
-        let reply = self.send(Method::PUT, service, id, body.to_string()).await?;
+        let reply = self
+            .send(Method::PUT, service, id, body.to_string())
+            .await?;
         if !reply.status.is_success() {
             return Err(reply.problem());
         }
@@ -77,7 +79,9 @@ impl Admin {
         if self.removed {
             return Ok(());
         }
-        let reply = self.send(Method::DELETE, service, id, String::new()).await?;
+        let reply = self
+            .send(Method::DELETE, service, id, String::new())
+            .await?;
         match reply.status {
             StatusCode::NOT_FOUND => {}
             status if status.is_success() => {

@@ -145,7 +145,12 @@ mod tests {
     async fn a_command_check_has_its_time() {
         let run = async |text: &str, timeout| text.parse::<Check>().unwrap().run(timeout).await;
         assert_eq!(run("command:test 1 = 1", TIMEOUT).await, Ok(()));
-        assert!(run("command:exit 3", TIMEOUT).await.unwrap_err().contains("3"));
+        assert!(
+            run("command:exit 3", TIMEOUT)
+                .await
+                .unwrap_err()
+                .contains("3")
+        );
         let late = run("command:exec tail -f /dev/null", Duration::from_millis(20)).await;
         assert!(late.unwrap_err().starts_with("took longer"));
     }

@@ -82,7 +82,10 @@ mod tests {
     #[test]
     fn results_must_come_in_a_row() {
         let mut health = health(2, 3);
-        assert_eq!([true, true].map(|passed| health.take(passed)), [None, Some(true)]);
+        assert_eq!(
+            [true, true].map(|passed| health.take(passed)),
+            [None, Some(true)]
+        );
         for passed in [false, false, true, false, false] {
             assert_eq!(health.take(passed), None);
         }

@@ -51,7 +51,11 @@ impl Target {
             let peers = tokio::net::lookup_host(&peer).await?;
             let mut last = std::io::Error::other("it has no address");
             for peer in peers {
-                let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+                let any = if peer.is_ipv4() {
+                    "0.0.0.0:0"
+                } else {
+                    "[::]:0"
+                };
                 let socket = UdpSocket::bind(any).await?;
                 match socket.connect(peer).await {
                     Ok(()) => return Ok(socket.local_addr()?.ip().to_string()),
@@ -60,7 +64,8 @@ impl Target {
             }
             Err(last)
         };
-        find.await.map_err(|error: std::io::Error| format!("{peer}: {error}"))
+        find.await
+            .map_err(|error: std::io::Error| format!("{peer}: {error}"))
     }
 
     /// Makes sure that the instance is registered.

@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_millis(500);
 const RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// How long a server may take to answer or an ensemble to elect a leader.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Below the ports from which the kernel takes those of outgoing connections: a server that was
 /// killed finds its ports free again.

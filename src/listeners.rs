@@ -1,0 +1,276 @@
+//! The addresses that signpost listens on, and how they come and go with the configuration.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    rc::Rc,
+    sync::Arc,
+};
+
+use ::config::Problem;
+use arc_swap::ArcSwap;
+use dns::Zones;
+use proxy::Phase;
+use socket2::{Domain, Socket, Type};
+use tokio::sync::watch;
+
+use crate::{
+    Config,
+    admin::{self, Admin},
+    workers::Workers,
+};
+
+/// How often a port that the system chose for UDP is tried for TCP, which may have it in use.
+const PORT_TRIES: usize = 16;
+
+/// What a worker's tasks share.
+pub(crate) type Plane = Rc<proxy::Worker>;
+
+/// What listens now, by the address in the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    dns: BTreeMap<SocketAddr, Serving>,
+    proxy: BTreeMap<SocketAddr, Serving>,
+    admin: Option<(SocketAddr, admin::Listener)>,
+    /// Proxy listeners that were asked to stop and still have requests under way.
+    draining: Vec<watch::Sender<Phase>>,
+}
+
+/// An address that is served by every worker.
+#[derive(Debug)]
+struct Serving {
+    address: SocketAddr,
+    phase: watch::Sender<Phase>,
+}
+
+/// Sockets for the addresses that aren't served yet, bound but not in use.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    dns: Vec<(SocketAddr, Vec<(UdpSocket, TcpListener)>)>,
+    proxy: Vec<(SocketAddr, Vec<TcpListener>)>,
+    admin: Option<TcpListener>,
+}
+
+/// The addresses that are really listened on, which tells what port 0 has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// DNS, over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// The proxy.
+    pub proxy: Vec<SocketAddr>,
+    /// The admin API.
+    pub admin: SocketAddr,
+}
+
+/// What new listeners need.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) zones: &'a Arc<ArcSwap<Zones>>,
+    pub(crate) dns_metrics: &'a dns::Metrics,
+    pub(crate) admin: &'a Arc<Admin>,
+}
+
+impl Listeners {
+    /// Binds what the configuration wants and isn't there yet; nothing is served differently by that.
+    ///
+    /// # Errors
+    ///
+    /// Returns which address can't be bound, by its key, and why.
+    pub(crate) fn bind(&self, config: &Config, workers: usize) -> Result<Pending, Problem> {
+        let mut pending = Pending::default();
+        for (index, listen) in config.dns.listen.iter().enumerate() {
+            if !self.dns.contains_key(listen) {
+                let key = format!("dns.listen[{index}]");
+                let sockets = bind_dns(*listen, workers);
+                let sockets = sockets.map_err(|error| problem(key, *listen, &error))?;
+                pending.dns.push((*listen, sockets));
+            }
+        }
+        for (index, listener) in config.proxy.listeners.iter().enumerate() {
+            let listen = listener.listen;
+            if !self.proxy.contains_key(&listen) {
+                let key = format!("proxy.listeners[{index}].listen");
+                let sockets = bind_proxy(listen, workers);
+                let sockets = sockets.map_err(|error| problem(key, listen, &error))?;
+                pending.proxy.push((listen, sockets));
+            }
+        }
+        let listen = config.admin.listen;
+        if self.admin.as_ref().map(|(old, _)| *old) != Some(listen) {
+            let socket = bind_alone(listen);
+            let key = "admin.listen".to_owned();
+            pending.admin = Some(socket.map_err(|error| problem(key, listen, &error))?);
+        }
+        Ok(pending)
+    }
+
+    /// Serves what was bound, and stops what the configuration doesn't name any more.
+    pub(crate) async fn apply(
+        &mut self,
+        pending: Pending,
+        parts: Parts<'_>,
+        workers: &Workers<Plane>,
+    ) -> io::Result<()> {
+        self.apply_admin(pending.admin, &parts)?;
+        for (listen, sockets) in pending.dns {
+            self.start_dns(listen, sockets, &parts, workers).await?;
+        }
+        for (listen, sockets) in pending.proxy {
+            self.start_proxy(listen, sockets, workers).await?;
+        }
+        let dns = &parts.config.dns.listen;
+        self.dns.retain(|listen, _| dns.contains(listen));
+        let proxy = &parts.config.proxy.listeners;
+        let wanted = |listen: &SocketAddr| proxy.iter().any(|one| one.listen == *listen);
+        let gone = self.proxy.extract_if(.., |listen, _| !wanted(listen));
+        self.draining.extend(gone.map(|(listen, serving)| {
+            tracing::info!(%listen, "proxy listener stops");
+            serving.phase.send_replace(Phase::Drain);
+            serving.phase
+        }));
+        // Once every worker has let go of it, it is done.
+        self.draining.retain(|phase| !phase.is_closed());
+        Ok(())
+    }
+
+    /// Stops accepting clients and waits until every request under way is answered.
+    pub(crate) async fn drain(&mut self) {
+        let stopped = std::mem::take(&mut self.proxy).into_values();
+        self.draining.extend(stopped.map(|serving| serving.phase));
+        for phase in &self.draining {
+            phase.send_replace(Phase::Drain);
+        }
+        for phase in self.draining.drain(..) {
+            phase.closed().await;
+        }
+    }
+
+    /// Returns what is really listened on.
+    pub(crate) fn addresses(&self, config: &Config) -> Addresses {
+        let served = |all: &BTreeMap<SocketAddr, Serving>, listen: &SocketAddr| {
+            all.get(listen).map(|serving| serving.address)
+        };
+        let dns = config.dns.listen.iter();
+        let proxy = config.proxy.listeners.iter().map(|one| &one.listen);
+        let admin = self.admin.as_ref().map(|(_, listener)| listener.address());
+        Addresses {
+            dns: dns.filter_map(|listen| served(&self.dns, listen)).collect(),
+            proxy: proxy
+                .filter_map(|listen| served(&self.proxy, listen))
+                .collect(),
+            admin: admin.unwrap_or(config.admin.listen),
+        }
+    }
+
+    fn apply_admin(&mut self, socket: Option<TcpListener>, parts: &Parts<'_>) -> io::Result<()> {
+        let config = &parts.config.admin;
+        if let Some(socket) = socket {
+            let listener = admin::Listener::start(socket, config, parts.admin)?;
+            tracing::info!(listen = %listener.address(), "admin api listens");
+            self.admin = Some((config.listen, listener));
+        }
+        Ok(())
+    }
+
+    async fn start_dns(
+        &mut self,
+        listen: SocketAddr,
+        sockets: Vec<(UdpSocket, TcpListener)>,
+        parts: &Parts<'_>,
+        workers: &Workers<Plane>,
+    ) -> io::Result<()> {
+        let address = sockets[0].0.local_addr()?;
+        let (phase, _) = watch::channel(Phase::Serve);
+        for (worker, (udp, tcp)) in sockets.into_iter().enumerate() {
+            let (zones, tcp_zones) = (Arc::clone(parts.zones), Arc::clone(parts.zones));
+            let counters = Arc::clone(&parts.dns_metrics.workers()[worker]);
+            let tcp_counters = Arc::clone(&counters);
+            let config = parts.config.dns.clone();
+            let mut over = phase.subscribe();
+            let serve = move |_: &Plane| async move {
+                let udp = dns::serve_udp(udp, zones, counters);
+                let tcp = dns::serve_tcp(tcp, tcp_zones, tcp_counters, &config);
+                let error = tokio::select! {
+                    Err(error) = udp => error,
+                    Err(error) = tcp => error,
+                    // Gone when the address is taken out of the configuration.
+                    _ = over.wait_for(|phase| *phase == Phase::Drain) => return,
+                };
+                tracing::error!(%address, %error, "a worker can't answer queries any more");
+            };
+            workers.run(worker, serve).await;
+        }
+        tracing::info!(listen = %address, "dns listens (udp and tcp)");
+        self.dns.insert(listen, Serving { address, phase });
+        Ok(())
+    }
+
+    async fn start_proxy(
+        &mut self,
+        listen: SocketAddr,
+        sockets: Vec<TcpListener>,
+        workers: &Workers<Plane>,
+    ) -> io::Result<()> {
+        let address = sockets[0].local_addr()?;
+        let (phase, _) = watch::channel(Phase::Serve);
+        for (worker, socket) in sockets.into_iter().enumerate() {
+            let phase = phase.subscribe();
+            let serve = move |plane: &Plane| {
+                let serve = proxy::serve(Rc::clone(plane), socket, phase);
+                async move {
+                    if let Err(error) = serve.await {
+                        tracing::error!(%address, %error, "a worker can't take requests any more");
+                    }
+                }
+            };
+            workers.run(worker, serve).await;
+        }
+        tracing::info!(listen = %address, "proxy listens");
+        self.proxy.insert(listen, Serving { address, phase });
+        Ok(())
+    }
+}
+
+fn problem(key: String, listen: SocketAddr, error: &io::Error) -> Problem {
+    Problem::new(key, format!("can't listen on {listen}: {error}"))
+}
+
+/// Makes sure that nobody else has the address: sockets that share their port wouldn't notice.
+fn bind_alone(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+fn bind_proxy(listen: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+    let address = bind_alone(listen)?.local_addr()?;
+    (0..workers).map(|_| proxy::bind(address)).collect()
+}
+
+fn bind_dns(listen: SocketAddr, workers: usize) -> io::Result<Vec<(UdpSocket, TcpListener)>> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let address = UdpSocket::bind(listen)?.local_addr()?;
+        // Only a try: the socket is closed again before the workers' are bound.
+        match bind_alone(address).map(drop) {
+            Err(error)
+                if listen.port() == 0
+                    && error.kind() == io::ErrorKind::AddrInUse
+                    && tries < PORT_TRIES => {}
+            Err(error) => return Err(error),
+            Ok(()) => {
+                let pair = |_| Ok((dns::bind_udp(address)?, dns::bind_tcp(address)?));
+                return (0..workers).map(pair).collect();
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The whole of a running signpost.
+
+use std::{fmt, future::Future, path::PathBuf, sync::Arc};
+
+use ::config::{Environment, Problem};
+use registry::Controls;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    Config,
+    admin::{Access, Admin, Collectors},
+    listeners::{Addresses, Listeners, Parts, Plane},
+    reload::{ReloadRequest, Reloader},
+    views::Views,
+    workers::Workers,
+};
+
+/// How many requests to reload wait for their turn at the most.
+const RELOADS_MAX: usize = 16;
+
+/// Runs everything that a configuration describes.
+///
+/// The control plane (registry, sources, admin API) runs on the tokio runtime on which it was started,
+/// the data plane on threads of its own. Dropping it ends both at once; [`Server::drain`] first lets
+/// requests under way finish.
+pub struct Server {
+    config: Arc<Config>,
+    controls: Controls,
+    views: Views,
+    dns_metrics: Arc<dns::Metrics>,
+    admin: Arc<Admin>,
+    reloads: Option<mpsc::Receiver<ReloadRequest>>,
+    draining: watch::Sender<bool>,
+    listeners: Listeners,
+    workers: Workers<Plane>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Starts everything; returns when all listeners accept.
+    ///
+    /// # Errors
+    ///
+    /// Returns what can't be done, by the key that asks for it.
+    pub async fn start(config: Config) -> Result<Self, Problem> {
+        let log = proxy::AccessLog::open(&config.proxy.access_log);
+        let log = log.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
+        let listeners = Listeners::default();
+        let pending = listeners.bind(&config, config.workers)?;
+
+        let controls = registry::start(config.registry.clone());
+        set_sources(&controls, &config).await?;
+        let views = Views::start(&config, &controls, log);
+        let dns_metrics = Arc::new(dns::Metrics::new(config.workers));
+        let workers = start_workers(&config, &views)?;
+        let (draining, watched) = watch::channel(false);
+        let (requests, reloads) = mpsc::channel(RELOADS_MAX);
+        let collectors = Collectors::new(vec![
+            Box::new(Arc::clone(&dns_metrics)),
+            Box::new(Arc::clone(views.proxy().metrics())),
+        ]);
+        let admin = Admin::new(
+            controls.clone(),
+            views.clone(),
+            collectors,
+            requests,
+            watched,
+        );
+        let mut server = Self {
+            config: Arc::new(config),
+            controls,
+            views,
+            dns_metrics,
+            admin,
+            reloads: Some(reloads),
+            draining,
+            listeners,
+            workers,
+        };
+        server.admin.set_access(access(&server.config)?);
+        let config = Arc::clone(&server.config);
+        server.apply_listeners(pending, &config).await?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            workers = config.workers,
+            "started"
+        );
+        Ok(server)
+    }
+
+    /// Serves until `until` is over, and reads the configuration again whenever there is a reason to:
+    /// `file` has changed, SIGHUP, or the admin API was asked.
+    pub async fn serve<T>(
+        &mut self,
+        file: Option<PathBuf>,
+        environment: Environment,
+        until: impl Future<Output = T>,
+    ) -> T {
+        let requests = self.reloads.take();
+        let mut reloader = Reloader::new(file, environment, requests);
+        tokio::pin!(until);
+        loop {
+            let request = tokio::select! {
+                over = &mut until => {
+                    self.reloads = reloader.into_requests();
+                    return over;
+                }
+                request = reloader.next() => request,
+            };
+            reloader.reload(self, request).await;
+        }
+    }
+
+    /// Puts another configuration into use while everything goes on.
+    ///
+    /// # Errors
+    ///
+    /// Returns what can't be done, by the key that asks for it; then nothing has changed.
+    pub async fn reconfigure(&mut self, config: Config) -> Result<(), Problem> {
+        if config == *self.config {
+            return Ok(());
+        }
+        // First whatever can fail.
+        let pending = self.listeners.bind(&config, self.workers.count())?;
+        let access = access(&config)?;
+        if config.proxy.access_log != self.config.proxy.access_log {
+            let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
+            reopened.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
+        }
+        for key in needs_restart(&self.config, &config) {
+            tracing::warn!(key, "has changed and waits for a restart");
+        }
+        let config = Arc::new(config);
+        self.views.reconfigure(&config).await;
+        self.admin.set_access(access);
+        set_sources(&self.controls, &config).await?;
+        self.apply_listeners(pending, &config).await?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// Stops accepting clients and waits for requests under way, up to `drain_timeout`.
+    ///
+    /// Returns whether all of them were answered. DNS goes on meanwhile.
+    pub async fn drain(&mut self) -> bool {
+        self.draining.send_replace(true);
+        let patience = self.config.drain_timeout.get();
+        let drained = tokio::time::timeout(patience, self.listeners.drain());
+        drained.await.is_ok()
+    }
+
+    /// Returns the addresses that are listened on.
+    pub fn addresses(&self) -> Addresses {
+        self.listeners.addresses(&self.config)
+    }
+
+    pub(crate) fn count_reload(&self, succeeded: bool) {
+        self.admin.collectors.reloads.count(succeeded);
+    }
+
+    async fn apply_listeners(
+        &mut self,
+        pending: crate::listeners::Pending,
+        config: &Config,
+    ) -> Result<(), Problem> {
+        let parts = Parts {
+            config,
+            zones: self.views.zones(),
+            dns_metrics: &self.dns_metrics,
+            admin: &self.admin,
+        };
+        let applied = self.listeners.apply(pending, parts, &self.workers).await;
+        applied.map_err(|error| Problem::new("", format!("can't listen: {error}")))
+    }
+}
+
+async fn set_sources(controls: &Controls, config: &Config) -> Result<(), Problem> {
+    let set = controls.set_sources(config.sources.clone()).await;
+    set.map(drop)
+        .map_err(|stopped| Problem::new("sources", stopped.to_string()))
+}
+
+fn start_workers(config: &Config, views: &Views) -> Result<Workers<Plane>, Problem> {
+    let proxy = Arc::clone(views.proxy());
+    let own = move || proxy::Worker::new(Arc::clone(&proxy), fastrand::u64(..));
+    let workers = Workers::start(config.workers, own);
+    workers.map_err(|error| Problem::new("workers", format!("can't start a thread: {error}")))
+}
+
+fn access(config: &Config) -> Result<Access, Problem> {
+    let token = config.admin.token();
+    let token = token.map_err(|reason| Problem::new("admin.token_file", reason))?;
+    Ok(Access::new(token, config.admin.listen.ip()))
+}
+
+/// Lists what is different and can't be changed in a running process.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let tcp = |config: &Config| (config.dns.tcp_idle_timeout, config.dns.tcp_connections_max);
+    let admin = |config: &Config| (config.admin.idle_timeout, config.admin.connections_max);
+    let differences = [
+        ("workers", old.workers != new.workers),
+        ("registry", old.registry != new.registry),
+        ("log", old.log != new.log),
+        ("dns.tcp_*", tcp(old) != tcp(new)),
+        (
+            "admin.idle_timeout, admin.connections_max",
+            admin(old) != admin(new),
+        ),
+    ];
+    let different = differences.into_iter().filter(|(_, different)| *different);
+    different.map(|(key, _)| key).collect()
+}

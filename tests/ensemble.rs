@@ -1,0 +1,373 @@
+//! The whole way from a ZooKeeper ensemble to answers and requests, and what an outage does to it.
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use hickory_proto::{op::ResponseCode, rr::RecordType};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::runtime::Runtime;
+use zookeeper_client::{Acls, Client, CreateMode};
+
+use crate::support::{
+    PATIENCE, client, eventually,
+    signpost::{PROGRAM, Signpost},
+    upstream::Upstream,
+    zookeeper::Ensemble,
+};
+
+const NAME: &str = "what.svc.internal.";
+
+/// An ensemble of three with a signpost that watches it.
+struct Chain {
+    runtime: Runtime,
+    ensemble: Ensemble,
+    signpost: Signpost,
+}
+
+impl Chain {
+    fn start() -> Option<Self> {
+        let runtime = Runtime::new().unwrap();
+        let ensemble = runtime.block_on(Ensemble::start(3))?;
+        let signpost = Signpost::start(&config(&ensemble));
+        Some(Self {
+            runtime,
+            ensemble,
+            signpost,
+        })
+    }
+
+    fn client(&self, session_timeout: Duration) -> Client {
+        self.runtime.block_on(self.ensemble.client(session_timeout))
+    }
+
+    fn create(&self, client: &Client, path: &str, data: &str, mode: CreateMode) {
+        let options = mode.with_acls(Acls::anyone_all());
+        let create = client.create(path, data.as_bytes(), &options);
+        self.runtime.block_on(create).unwrap();
+    }
+
+    fn mkdir(&self, client: &Client, path: &str) {
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        self.runtime.block_on(client.mkdir(path, &options)).unwrap();
+    }
+
+    fn addresses(&self, name: &str) -> Vec<String> {
+        client::addresses(self.signpost.dns(), name)
+    }
+
+    fn is_stale(&self) -> bool {
+        let (_, sources) = self.signpost.get("/v1/sources");
+        sources[0]["stale_since"].is_u64()
+    }
+}
+
+fn config(ensemble: &Ensemble) -> String {
+    format!(
+        "[sources.main.zookeeper]\nconnect = '{}'\npath = '/service/business'\nsession_timeout = '4s'\n",
+        ensemble.connect()
+    )
+}
+
+#[test]
+fn an_ephemeral_znode_is_an_instance_for_as_long_as_its_session_lives() {
+    let Some(chain) = Chain::start() else { return };
+    let upstream = Upstream::start("nine");
+    let owner = chain.client(Duration::from_secs(2));
+    chain.mkdir(&owner, "/service/business/what");
+    eventually("the empty service is known", || {
+        chain.signpost.curl("what", "/").0 == 503
+    });
+
+    // The best of a few: this machine may be busy with other tests.
+    let data = format!(r#"["127.0.0.1","{}"]"#, upstream.port());
+    let best = (0..5).map(|n| {
+        let path = format!("/service/business/what{n}");
+        chain.mkdir(&owner, &path);
+        chain.create(&owner, &format!("{path}/s1"), &data, CreateMode::Ephemeral);
+        let name = format!("what{n}.svc.internal.");
+        eventually("the instance is answered", || {
+            chain.addresses(&name) == ["127.0.0.1"]
+        })
+    });
+    let best = best.min().unwrap();
+    assert!(best < Duration::from_millis(50), "it took {best:?}");
+
+    chain.create(
+        &owner,
+        "/service/business/what/s1",
+        &data,
+        CreateMode::Ephemeral,
+    );
+    eventually("the instance is answered", || {
+        chain.addresses(NAME) == ["127.0.0.1"]
+    });
+    let signpost = &chain.signpost;
+    assert_eq!(signpost.dig(&["what.svc.internal"]), ["127.0.0.1"]);
+    let srv = format!("0 1 {} s1.what.svc.internal.", upstream.port());
+    assert_eq!(signpost.dig(&["_what._tcp.svc.internal", "SRV"]), [srv]);
+    let answer = signpost.curl("what.svc.internal", "/");
+    assert_eq!(answer, (200, "nine".to_owned()));
+
+    // Dropping the client ends its session, as the death of its process would.
+    drop(owner);
+    eventually("the instance leaves with its session", || {
+        chain.addresses(NAME).is_empty()
+    });
+    assert_eq!(signpost.curl("what.svc.internal", "/").0, 503);
+    let answer = client::query(signpost.dns(), NAME, RecordType::A);
+    let code = answer.metadata.response_code;
+    assert_eq!(code, ResponseCode::NoError, "the service is still there");
+}
+
+#[test]
+fn an_outage_of_the_ensemble_changes_no_answer_and_its_return_brings_the_truth() {
+    let Some(mut chain) = Chain::start() else {
+        return;
+    };
+    let upstream = Upstream::start("nine");
+    let writer = chain.client(Duration::from_secs(10));
+    chain.mkdir(&writer, "/service/business/what");
+    let data = |host: &str| format!(r#"["{host}","{}"]"#, upstream.port());
+    let persistent = CreateMode::Persistent;
+    chain.create(
+        &writer,
+        "/service/business/what/a",
+        &data("127.0.0.1"),
+        persistent,
+    );
+    eventually("it is answered", || chain.addresses(NAME) == ["127.0.0.1"]);
+    let version = chain.signpost.get("/readyz").1["version"].clone();
+
+    let leader = chain.runtime.block_on(chain.ensemble.leader());
+    chain.ensemble.kill(leader);
+    chain.runtime.block_on(chain.ensemble.serving());
+    chain.create(
+        &writer,
+        "/service/business/what/b",
+        &data("127.0.0.2"),
+        persistent,
+    );
+    eventually("a change after the leader's death is seen", || {
+        chain.addresses(NAME) == ["127.0.0.1", "127.0.0.2"]
+    });
+
+    chain.ensemble.kill_all();
+    eventually("the source is stale", || chain.is_stale());
+    // Longer than the session, so that it expires.
+    let started = tokio::time::Instant::now();
+    let gone = Duration::from_secs(7);
+    let mut asked = 0;
+    while started.elapsed() < gone {
+        assert_eq!(chain.addresses(NAME), ["127.0.0.1", "127.0.0.2"]);
+        assert_eq!(chain.signpost.curl("what", "/").0, 200);
+        asked += 1;
+    }
+    assert!(asked > 100, "asked only {asked} times");
+    let (status, ready) = chain.signpost.get("/readyz");
+    assert_eq!(
+        (status, ready["stale"][0]["part"].as_str()),
+        (200, Some("source main"))
+    );
+    let unknown = client::query(chain.signpost.dns(), "none.svc.internal.", RecordType::A);
+    assert_eq!(unknown.metadata.response_code, ResponseCode::NXDomain);
+
+    chain.runtime.block_on(chain.ensemble.restart());
+    let writer = chain.client(Duration::from_secs(10));
+    let delete = writer.delete("/service/business/what/a", None);
+    chain.runtime.block_on(delete).unwrap();
+    chain.create(
+        &writer,
+        "/service/business/what/c",
+        &data("127.0.0.3"),
+        persistent,
+    );
+    eventually("the truth is back", || {
+        chain.addresses(NAME) == ["127.0.0.2", "127.0.0.3"]
+    });
+    eventually("nothing is stale", || !chain.is_stale());
+    let after = chain.signpost.get("/readyz").1["version"].clone();
+    assert!(after.as_u64() > version.as_u64(), "{after} after {version}");
+}
+
+#[test]
+fn a_store_that_is_down_at_the_start_is_ignorance_and_not_absence() {
+    let Some(mut chain) = Chain::start() else {
+        return;
+    };
+    let config = config(&chain.ensemble);
+    let writer = chain.client(Duration::from_secs(10));
+    chain.mkdir(&writer, "/service/business/what");
+    chain.create(
+        &writer,
+        "/service/business/what/a",
+        r#"["127.0.0.1","80"]"#,
+        CreateMode::Persistent,
+    );
+    chain.ensemble.kill_all();
+    let signpost = Signpost::start(&format!("{config}[sources.own.store]\n"));
+    assert_eq!(
+        signpost
+            .put("own", "a", r#"{"address":"127.0.0.9","port":80}"#)
+            .0,
+        201
+    );
+
+    let ask = |name| client::query(signpost.dns(), name, RecordType::A);
+    let answer = ask(NAME);
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(signpost.curl("what", "/").0, 503);
+    assert_eq!(
+        client::addresses(signpost.dns(), "own.svc.internal."),
+        ["127.0.0.9"]
+    );
+    let (status, ready) = signpost.get("/readyz");
+    assert_eq!(
+        (status, ready["waiting"][0]["part"].as_str()),
+        (503, Some("source main"))
+    );
+    eventually("the failure is shown", || {
+        signpost.get("/v1/sources").1[0]["last_error"]["reason"].is_string()
+    });
+
+    chain.runtime.block_on(chain.ensemble.restart());
+    eventually("the source syncs", || signpost.get("/readyz").0 == 200);
+    assert_eq!(client::addresses(signpost.dns(), NAME), ["127.0.0.1"]);
+    let answer = ask("none.svc.internal.");
+    assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+}
+
+/// A client verb that runs until it is told to stop.
+struct Agent(Child);
+
+impl Agent {
+    fn start(arguments: &[&str]) -> Self {
+        let process = Command::new(PROGRAM)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        Self(process.unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn the_registrar_follows_its_check_and_outlives_its_session() {
+    let Some(mut chain) = Chain::start() else {
+        return;
+    };
+    let mut upstream = Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = upstream.as_ref().unwrap().local_addr().unwrap().port();
+    let (check, to) = (
+        format!("tcp://127.0.0.1:{port}"),
+        format!("zookeeper://{}/service/business", chain.ensemble.connect()),
+    );
+    let port = port.to_string();
+    let agent = Agent::start(&[
+        "register",
+        "--service",
+        "what",
+        "--id",
+        "s1",
+        "--port",
+        &port,
+        "--check",
+        &check,
+        "--every",
+        "200ms",
+        "--to",
+        &to,
+    ]);
+    eventually("it is registered", || {
+        chain.addresses(NAME) == ["127.0.0.1"]
+    });
+    let reader = chain.client(Duration::from_secs(10));
+    let read = reader.get_data("/service/business/what/s1");
+    let (data, stat) = chain.runtime.block_on(read).unwrap();
+    assert_eq!(data, format!(r#"["127.0.0.1","{port}"]"#).as_bytes());
+    assert_ne!(stat.ephemeral_owner, 0);
+
+    upstream = None;
+    eventually("it leaves when the check fails", || {
+        chain.addresses(NAME).is_empty()
+    });
+    drop(upstream);
+    let address: std::net::SocketAddr = format!("127.0.0.1:{port}").parse().unwrap();
+    let _upstream = std::net::TcpListener::bind(address).unwrap();
+    eventually("it comes back", || chain.addresses(NAME) == ["127.0.0.1"]);
+
+    // Stopped for longer than its session lasts, it is another process's paused or cut-off agent.
+    agent.signal(Signal::SIGSTOP);
+    eventually("the session expires", || chain.addresses(NAME).is_empty());
+    agent.signal(Signal::SIGCONT);
+    eventually("a new session registers it", || {
+        chain.addresses(NAME) == ["127.0.0.1"]
+    });
+
+    chain.ensemble.kill_all();
+    eventually("the source is stale", || chain.is_stale());
+    chain.runtime.block_on(chain.ensemble.restart());
+    eventually("nothing is stale", || !chain.is_stale());
+    eventually("it is registered", || {
+        chain.addresses(NAME) == ["127.0.0.1"]
+    });
+
+    agent.signal(Signal::SIGTERM);
+    eventually("it takes itself out", || chain.addresses(NAME).is_empty());
+}
+
+#[test]
+fn a_watched_znode_runs_the_command_with_each_content() {
+    let runtime = Runtime::new().unwrap();
+    let Some(ensemble) = runtime.block_on(Ensemble::start(1)) else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let script = format!("cat >> {0}; echo >> {0}", out.display());
+    let url = format!("zookeeper://{}/app/business/config", ensemble.connect());
+    let _agent = Agent::start(&["watch", &url, "--", "sh", "-c", &script]);
+    let writer = runtime.block_on(ensemble.client(PATIENCE));
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let content = || std::fs::read_to_string(&out).unwrap_or_default();
+
+    runtime.block_on(async {
+        writer.mkdir("/app/business", &options).await.unwrap();
+        writer
+            .create("/app/business/config", b"one", &options)
+            .await
+            .unwrap();
+    });
+    eventually("the first content arrives", || content() == "one\n");
+    let set = |text: &'static str| {
+        let set = writer.set_data("/app/business/config", text.as_bytes(), None);
+        runtime.block_on(set).unwrap();
+    };
+    set("two");
+    eventually("the change arrives", || content() == "one\ntwo\n");
+    runtime
+        .block_on(writer.delete("/app/business/config", None))
+        .unwrap();
+    runtime
+        .block_on(writer.create("/app/business/config", b"three", &options))
+        .unwrap();
+    eventually("the znode made anew arrives", || {
+        content() == "one\ntwo\nthree\n"
+    });
+}
