@@ -7,9 +7,11 @@
 
 mod bad_input;
 mod check;
+mod docs;
 mod ensemble;
 mod pipeline;
 mod reload;
 mod support;
+mod tidy;
 mod zero_loss;
 mod zookeeper;

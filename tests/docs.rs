@@ -1,0 +1,252 @@
+//! The manual tells the truth: its configurations load, its keys exist, its example runs.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use config::{Document, Environment};
+use serde_json::Value;
+use signpost::Config;
+
+use crate::support::{client, eventually};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the manual's pages and the README.
+fn pages() -> Vec<(String, String)> {
+    let docs = fs::read_dir(root().join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let pages = pages.chain([root().join("README.md")]);
+    pages
+        .map(|path| {
+            (
+                path.display().to_string(),
+                fs::read_to_string(path).unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// Returns the blocks of a page that are in this language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let blocks = page.split(&fence).skip(1);
+    blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_configuration_in_the_manual_loads() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for (file, page) in pages() {
+        for block in blocks(&page, "toml") {
+            count += 1;
+            // A list of services is a file of its own.
+            if block.starts_with("[[services]]") {
+                let path = directory.path().join("list.toml");
+                fs::write(&path, block).unwrap();
+                let config = format!("path = {:?}", path.display().to_string());
+                let source: registry::sources::file::Config = toml::from_str(&config).unwrap();
+                let (entries, refused) = source.read().unwrap();
+                assert!(
+                    !entries.is_empty() && refused.is_empty(),
+                    "{file}: {refused:?}"
+                );
+                continue;
+            }
+            let document = Document::parse(file.as_str(), block, &Environment::default());
+            let config = document.and_then(|document| Config::from_document(&document));
+            assert!(config.is_ok(), "{}\n{block}", config.unwrap_err());
+        }
+    }
+    assert!(count >= 6, "{count}");
+}
+
+/// Finds the keys that a type takes, as serde says them when it is given one that it doesn't know.
+fn keys(table: &str) -> BTreeSet<String> {
+    let path: Vec<&str> = table.trim_matches(['[', ']']).split('.').collect();
+    let header = match table.is_empty() {
+        true => String::new(),
+        false => format!("{table}\n"),
+    };
+    let text = format!("{}{header}no_such_key = 1\n", required(&path));
+    let document = Document::parse("f", text, &Environment::default()).unwrap();
+    let errors = document.get::<Config>().unwrap_err().to_string();
+    let expected = errors
+        .lines()
+        .find(|line| line.contains("unknown field `no_such_key`"));
+    let expected = expected.unwrap_or_else(|| panic!("{table}: {errors}"));
+    let expected = expected.split_once("expected").unwrap().1;
+    let names = expected.split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
+/// What must stand before a table for it to be read at all.
+fn required(path: &[&str]) -> &'static str {
+    match path {
+        ["sources", "NAME", "zookeeper", "auth"] => {
+            "[sources.NAME.zookeeper]\nconnect = 'h'\npath = '/p'\n"
+        }
+        ["proxy", "routes", _] => "[[proxy.routes]]\nservice = 's'\n",
+        _ => "",
+    }
+}
+
+/// The tables of the configuration, and how the reference calls them.
+const TABLES: [(&str, &str); 16] = [
+    ("", "## At the top"),
+    ("[dns]", "## `[dns]`"),
+    ("[[dns.zones]]", "### `[[dns.zones]]`"),
+    ("[proxy]", "## `[proxy]`"),
+    ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
+    ("[[proxy.routes]]", "### `[[proxy.routes]]`"),
+    ("[proxy.timeouts]", "### `[proxy.timeouts]`"),
+    ("[proxy.limits]", "### `[proxy.limits]`"),
+    ("[proxy.retries]", "### `[proxy.retries]`"),
+    ("[proxy.access_log]", "### `[proxy.access_log]`"),
+    ("[admin]", "## `[admin]`"),
+    ("[registry]", "## `[registry]`"),
+    ("[registry.limits]", "### `[registry.limits]`"),
+    ("[sources.NAME.zookeeper]", "### `[sources.NAME.zookeeper]`"),
+    ("[sources.NAME.file]", "### `[sources.NAME.file]`"),
+    ("[sources.NAME.store]", "### `[sources.NAME.store]`"),
+];
+
+#[test]
+fn the_reference_has_every_key_and_no_other() {
+    let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let sections: BTreeSet<&str> = ["dns", "proxy", "admin", "registry", "sources", "log"].into();
+    let nested = [
+        "zones",
+        "listeners",
+        "routes",
+        "timeouts",
+        "limits",
+        "retries",
+        "access_log",
+    ];
+    let log = ("[log]", "## `[log]`");
+    for (table, heading) in TABLES.into_iter().chain([log]) {
+        let start = page
+            .find(&format!("{heading}\n"))
+            .unwrap_or_else(|| panic!("{heading}"));
+        let section = &page[start + heading.len()..];
+        let section = section.split("\n##").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells = rows.map(|row| row.split(" |").next().unwrap());
+        let documented: BTreeSet<String> = cells
+            .flat_map(|cell| cell.split(", "))
+            .map(|key| key.trim_matches('`').split('.').next().unwrap().to_owned())
+            .collect();
+        let is_table = |key: &String| match table {
+            "" => sections.contains(key.as_str()),
+            // A route's own timeouts are in its table.
+            "[[proxy.routes]]" => false,
+            _ => nested.contains(&key.as_str()),
+        };
+        let known: BTreeSet<String> = keys(table)
+            .into_iter()
+            .filter(|key| !is_table(key))
+            .collect();
+        assert_eq!(documented, known, "{heading}");
+    }
+}
+
+#[test]
+fn the_documented_commands_and_paths_exist() {
+    let help = crate::support::run(crate::support::signpost::PROGRAM, &["--help"]);
+    let operations = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    for verb in [
+        "run",
+        "check",
+        "services",
+        "explain",
+        "register",
+        "deregister",
+        "watch",
+        "reload",
+        "version",
+    ] {
+        assert!(help.contains(&format!("\n  {verb} ")), "{verb}: {help}");
+        assert!(operations.contains(&format!("`signpost {verb}")), "{verb}");
+    }
+    let signpost = crate::support::signpost::Signpost::start("");
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/services",
+        "/v1/sources",
+    ] {
+        assert!(operations.contains(path), "{path}");
+        eventually("the page is good", || signpost.get(path).0 == 200);
+    }
+    for path in [
+        "/v1/explain/dns/a.svc.internal",
+        "/v1/explain/route?host=a&path=/",
+    ] {
+        assert_eq!(signpost.get(path).0, 200, "{path}");
+    }
+}
+
+/// The example as a process; it is killed when this is dropped.
+struct Example(Child);
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Returns the example's program, which cargo builds beside the tests.
+fn example() -> PathBuf {
+    let program = Path::new(crate::support::signpost::PROGRAM);
+    let path = program.parent().unwrap().join("examples/fibonacci");
+    assert!(path.exists(), "{}: cargo build --examples", path.display());
+    path
+}
+
+#[test]
+fn the_example_computes_by_dns_and_through_the_proxy() {
+    for through in [&[][..], &["--through-proxy"]] {
+        let process = Command::new(example())
+            .args(through)
+            .env("SIGNPOST_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("SIGNPOST_DNS_LISTEN", "[\"127.0.0.1:0\"]")
+            .env("SIGNPOST_PROXY_LISTENERS", "[{ listen = \"127.0.0.1:0\" }]")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut example = Example(process);
+        let errors = example.0.stderr.take().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(errors));
+        let ready = lines.find_map(|line| {
+            line.unwrap()
+                .strip_prefix("ready: curl http://")
+                .map(|rest| rest.split('/').next().unwrap().to_owned())
+        });
+        let proxy = ready.unwrap().parse().unwrap();
+        let request = b"GET /fibonacci/15 HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n";
+        let answer = client::exchange(proxy, request);
+        assert!(answer.ends_with("\r\n\r\n610\n"), "{answer}");
+
+        let output = example.0.stdout.take().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(output));
+        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let instance = line["signpost.instance"].as_str().unwrap();
+        assert!(instance.starts_with("fibonacci-"), "{line}");
+        assert!(line["event.duration"].as_u64().unwrap() > 0, "{line}");
+    }
+}
