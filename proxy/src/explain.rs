@@ -128,9 +128,10 @@ impl RouteTable {
             None => "404: no route matches, and no service has the host's name".to_owned(),
             Some(matched) => {
                 let service = matched.service;
-                let by = matched.route.map_or("by its host".to_owned(), |route| {
-                    format!("by routes[{route}]")
-                });
+                let by = matched.route.map_or_else(
+                    || "by its host".to_owned(),
+                    |route| format!("by routes[{route}]"),
+                );
                 match matched.pool {
                     None => format!("503: {by} to `{service}`, which no source knows"),
                     Some(pool) if pool.is_empty() => {

@@ -47,6 +47,9 @@ pub(crate) struct Counters {
     pub(crate) duration: Histogram,
 }
 
+/// Describes a number: its name, what it is, and where each worker has it.
+type Description = (&'static str, &'static str, fn(&Counters) -> &Count);
+
 /// A number that one thread writes and all may read.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
@@ -99,7 +102,7 @@ impl Metrics {
     }
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters: [(&str, &str, fn(&Counters) -> &Count); 5] = [
+        let counters: [Description; 5] = [
             (
                 "signpost_proxy_connections",
                 "Connections accepted from clients",
@@ -131,7 +134,7 @@ impl Metrics {
             let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
             counter.encode(metric)?;
         }
-        let gauges: [(&str, &str, fn(&Counters) -> &Count); 3] = [
+        let gauges: [Description; 3] = [
             (
                 "signpost_proxy_open_connections",
                 "Connections of clients that are open",

@@ -207,8 +207,11 @@ mod tests {
 
     use super::*;
 
-    /// Decodes a body that arrives in pieces; returns its data, its trailers and what follows it.
-    fn decode(pieces: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), Malformed> {
+    /// Data, trailers, and what follows the body.
+    type Decoded = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+    /// Decodes a body that arrives in pieces.
+    fn decode(pieces: &[&[u8]]) -> Result<Decoded, Malformed> {
         let mut decoder = Decoder::default();
         let (mut data, mut trailers, mut input) = (Vec::new(), Vec::new(), Vec::new());
         for piece in pieces {

@@ -196,7 +196,7 @@ impl<'h, 'b> Fields<'h, 'b> {
 
     fn nominates(&self, name: &str) -> bool {
         let same = |one: &&[u8]| one.eq_ignore_ascii_case(name.as_bytes());
-        self.connection.nominated.iter().any(|one| same(&one))
+        self.connection.nominated.iter().any(same)
     }
 }
 
@@ -223,7 +223,7 @@ fn transfer_coding(codings: &[&[u8]], version: Version) -> Result<Framing, Malfo
     }
     match codings {
         [last] if chunked(last) => Ok(Framing::Chunked),
-        [first @ .., last] if chunked(last) && !first.iter().any(|one| chunked(one)) => {
+        [first @ .., last] if chunked(last) && !first.iter().any(chunked) => {
             match first.iter().all(|one| !one.is_empty()) {
                 true => Err(Malformed::Coding),
                 false => Err(Malformed::Syntax("the transfer coding is malformed")),
