@@ -36,7 +36,7 @@ const PURE: [&str; 21] = [
     "dns/src/zones",
     "proxy/src/balancers",
     "proxy/src/pool.rs",
-    "proxy/src/route.rs",
+    "proxy/src/route",
 ];
 
 /// What a pure file doesn't name.
