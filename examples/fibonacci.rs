@@ -55,7 +55,7 @@ enum Others {
 async fn main() -> Result<(), Failure> {
     let through_proxy = std::env::args().any(|argument| argument == "--through-proxy");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/fibonacci.toml");
-    let environment = config::Environment::current();
+    let environment = signpost::environment();
     let mut config = signpost::Config::load(Some(&file), &environment)?;
     // A store of its own, gone when the example ends.
     let directory = tempfile::tempdir()?;

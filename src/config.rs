@@ -58,6 +58,17 @@ pub(crate) fn document(path: Option<&Path>, environment: &Environment) -> Result
     }
 }
 
+/// The keys at the top, which environment variables may override.
+const KEYS: [&str; 2] = ["workers", "drain_timeout"];
+
+/// The sections whose keys environment variables may override.
+const SECTIONS: [&str; 6] = ["dns", "proxy", "admin", "registry", "log", "sources"];
+
+/// Returns the environment of this process, as far as it may override something.
+pub fn environment() -> Environment {
+    Environment::current(&KEYS, &SECTIONS)
+}
+
 /// The most threads that make sense on any machine.
 const WORKERS_MAX: usize = 1024;
 

@@ -39,7 +39,7 @@ mod views;
 mod workers;
 
 pub use admin::Config as AdminConfig;
-pub use config::Config;
+pub use config::{Config, environment};
 pub use listeners::Addresses;
 pub use logs::{Config as LogConfig, Format as LogFormat};
 pub use server::Server;

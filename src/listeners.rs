@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use ::config::Problem;
@@ -23,6 +24,9 @@ use crate::{
 
 /// How often a port that the system chose for UDP is tried for TCP, which may have it in use.
 const PORT_TRIES: usize = 16;
+
+/// How soon sockets that have failed are replaced.
+const BIND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a worker's tasks share.
 pub(crate) type Plane = Rc<proxy::Worker>;
@@ -83,7 +87,7 @@ impl Listeners {
         for (index, listen) in config.dns.listen.iter().enumerate() {
             if !self.dns.contains_key(listen) {
                 let key = format!("dns.listen[{index}]");
-                let sockets = bind_dns(*listen, workers);
+                let sockets = bind_dns(*listen, workers, self.has_port(*listen));
                 let sockets = sockets.map_err(|error| problem(key, *listen, &error))?;
                 pending.dns.push((*listen, sockets));
             }
@@ -92,18 +96,26 @@ impl Listeners {
             let listen = listener.listen;
             if !self.proxy.contains_key(&listen) {
                 let key = format!("proxy.listeners[{index}].listen");
-                let sockets = bind_proxy(listen, workers);
+                let sockets = bind_proxy(listen, workers, self.has_port(listen));
                 let sockets = sockets.map_err(|error| problem(key, listen, &error))?;
                 pending.proxy.push((listen, sockets));
             }
         }
         let listen = config.admin.listen;
         if self.admin.as_ref().map(|(old, _)| *old) != Some(listen) {
-            let socket = bind_alone(listen);
+            let socket = exclusive(listen, self.has_port(listen)).and_then(proxy::bind);
             let key = "admin.listen".to_owned();
             pending.admin = Some(socket.map_err(|error| problem(key, listen, &error))?);
         }
         Ok(pending)
+    }
+
+    /// Tells whether one of our own listeners has this port.
+    fn has_port(&self, listen: SocketAddr) -> bool {
+        let serving = self.dns.values().chain(self.proxy.values());
+        let admin = self.admin.as_ref().map(|(_, listener)| listener.address());
+        let mut own = serving.map(|serving| serving.address).chain(admin);
+        own.any(|address| address.port() == listen.port())
     }
 
     /// Serves what was bound, and stops what the configuration doesn't name any more.
@@ -184,21 +196,17 @@ impl Listeners {
         let address = sockets[0].0.local_addr()?;
         let (phase, _) = watch::channel(Phase::Serve);
         for (worker, (udp, tcp)) in sockets.into_iter().enumerate() {
-            let (zones, tcp_zones) = (Arc::clone(parts.zones), Arc::clone(parts.zones));
+            let zones = Arc::clone(parts.zones);
             let counters = Arc::clone(&parts.dns_metrics.workers()[worker]);
-            let tcp_counters = Arc::clone(&counters);
             let config = parts.config.dns.clone();
             let mut over = phase.subscribe();
             let serve = move |_: &Plane| async move {
-                let udp = dns::serve_udp(udp, zones, counters);
-                let tcp = dns::serve_tcp(tcp, tcp_zones, tcp_counters, &config);
-                let error = tokio::select! {
-                    Err(error) = udp => error,
-                    Err(error) = tcp => error,
+                let answer = answer(address, (udp, tcp), &zones, &counters, &config);
+                tokio::select! {
+                    () = answer => {}
                     // Gone when the address is taken out of the configuration.
-                    _ = over.wait_for(|phase| *phase == Phase::Drain) => return,
-                };
-                tracing::error!(%address, %error, "a worker can't answer queries any more");
+                    _ = over.wait_for(|phase| *phase == Phase::Drain) => {}
+                }
             };
             workers.run(worker, serve).await;
         }
@@ -233,44 +241,100 @@ impl Listeners {
     }
 }
 
+/// Answers queries on a worker for ever; sockets that fail are replaced.
+async fn answer(
+    address: SocketAddr,
+    sockets: (UdpSocket, TcpListener),
+    zones: &Arc<ArcSwap<Zones>>,
+    counters: &Arc<dns::Counters>,
+    config: &dns::Config,
+) {
+    let mut sockets = Ok(sockets);
+    loop {
+        let error = match sockets {
+            Ok((udp, tcp)) => {
+                let udp = dns::serve_udp(udp, Arc::clone(zones), Arc::clone(counters));
+                let tcp = dns::serve_tcp(tcp, Arc::clone(zones), Arc::clone(counters), config);
+                tokio::select! {
+                    Err(error) = udp => error,
+                    Err(error) = tcp => error,
+                }
+            }
+            Err(error) => error,
+        };
+        tracing::error!(%address, %error, "a worker can't answer queries, binding again");
+        tokio::time::sleep(BIND_AGAIN_AFTER).await;
+        sockets = bind_pair(address);
+    }
+}
+
 fn problem(key: String, listen: SocketAddr, error: &io::Error) -> Problem {
     Problem::new(key, format!("can't listen on {listen}: {error}"))
 }
 
-/// Makes sure that nobody else has the address: sockets that share their port wouldn't notice.
-fn bind_alone(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+/// Makes sure that nobody else has the address, for sockets that share their port wouldn't notice, and
+/// returns it with the port it has.
+///
+/// Where signpost itself has the port (`ours`), an address may move from one of its parts to another or
+/// to the wildcard and back; that these don't overlap in the end was checked in the configuration.
+fn exclusive(address: SocketAddr, ours: bool) -> io::Result<SocketAddr> {
+    match ours {
+        true => Ok(address),
+        false => bound(address, Type::STREAM),
+    }
+}
+
+/// Binds an address for a moment, without sharing it, and returns it with the port it has got.
+fn bound(address: SocketAddr, kind: Type) -> io::Result<SocketAddr> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
+    if kind == Type::STREAM {
+        // Connections that have just ended don't matter; for UDP it would mean to share.
+        socket.set_reuse_address(true)?;
+    }
     socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
+    if kind == Type::STREAM {
+        socket.listen(1)?;
+    }
+    let bound = socket.local_addr()?.as_socket();
+    bound.ok_or_else(|| io::Error::other("the socket has no address"))
 }
 
-fn bind_proxy(listen: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
-    let address = bind_alone(listen)?.local_addr()?;
-    (0..workers).map(|_| proxy::bind(address)).collect()
+fn bind_proxy(listen: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<TcpListener>> {
+    // One socket tells what port 0 has become; the others share it.
+    let first = proxy::bind(exclusive(listen, ours)?)?;
+    let address = first.local_addr()?;
+    let others = (1..workers).map(|_| proxy::bind(address));
+    std::iter::once(Ok(first)).chain(others).collect()
 }
 
-fn bind_dns(listen: SocketAddr, workers: usize) -> io::Result<Vec<(UdpSocket, TcpListener)>> {
+fn bind_dns(
+    listen: SocketAddr,
+    workers: usize,
+    ours: bool,
+) -> io::Result<Vec<(UdpSocket, TcpListener)>> {
+    let address = match ours {
+        true => listen,
+        false => free_for_both(listen)?,
+    };
+    (0..workers).map(|_| bind_pair(address)).collect()
+}
+
+fn bind_pair(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    Ok((dns::bind_udp(address)?, dns::bind_tcp(address)?))
+}
+
+/// Finds the address free for UDP and for TCP; of port 0 several are tried.
+fn free_for_both(listen: SocketAddr) -> io::Result<SocketAddr> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let address = UdpSocket::bind(listen)?.local_addr()?;
-        // Only a try: the socket is closed again before the workers' are bound.
-        match bind_alone(address).map(drop) {
-            Err(error)
-                if listen.port() == 0
-                    && error.kind() == io::ErrorKind::AddrInUse
-                    && tries < PORT_TRIES => {}
-            Err(error) => return Err(error),
-            Ok(()) => {
-                let pair = |_| Ok((dns::bind_udp(address)?, dns::bind_tcp(address)?));
-                return (0..workers).map(pair).collect();
-            }
+        let address = bound(listen, Type::DGRAM)?;
+        match bound(address, Type::STREAM) {
+            Err(_) if listen.port() == 0 && tries < PORT_TRIES => {}
+            result => return result,
         }
     }
 }

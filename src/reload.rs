@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use ::config::{Environment, Errors, Watcher};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::oneshot,
 };
 
 use crate::{Config, Server, config::document};
@@ -19,43 +19,56 @@ pub(crate) struct ReloadRequest {
     pub(crate) answer: oneshot::Sender<Result<(), String>>,
 }
 
-/// Reads the configuration again whenever there is a reason to.
+/// Knows where the configuration comes from and when it is to be read again.
+///
+/// It watches from the moment it is made: whoever makes it first and loads then misses no change.
 #[derive(Debug)]
 pub(crate) struct Reloader {
     path: Option<PathBuf>,
     environment: Environment,
     watcher: Option<Watcher>,
     hangups: Option<Signal>,
-    /// None in a process whose requests are taken elsewhere.
-    requests: Option<mpsc::Receiver<ReloadRequest>>,
 }
 
 impl Reloader {
     /// Starts to watch `path`, if there is one.
-    pub(crate) fn new(
-        path: Option<PathBuf>,
-        environment: Environment,
-        requests: Option<mpsc::Receiver<ReloadRequest>>,
-    ) -> Self {
-        let watcher = path.as_deref().and_then(|path| {
-            Watcher::file(path, DEBOUNCE)
-                .inspect_err(|error| tracing::warn!(%error, "use SIGHUP or `signpost reload`"))
-                .ok()
-        });
-        let hangups = signal(SignalKind::hangup())
-            .inspect_err(|error| tracing::warn!(%error, "can't take SIGHUP"))
-            .ok();
+    pub(crate) fn new(path: Option<PathBuf>, environment: Environment) -> Self {
+        let watcher = path.as_deref().map(|path| Watcher::file(path, DEBOUNCE));
         Self {
+            watcher: watcher.and_then(Result::ok),
+            hangups: signal(SignalKind::hangup()).ok(),
             path,
             environment,
-            watcher,
-            hangups,
-            requests,
         }
     }
 
-    /// Waits for a reason to reload; the answer is for the one who asked, if somebody did.
-    pub(crate) async fn next(&mut self) -> Option<ReloadRequest> {
+    /// Reads the configuration without using it.
+    ///
+    /// # Errors
+    ///
+    /// Returns everything that is wrong with it.
+    pub(crate) fn load(&self) -> Result<Config, Errors> {
+        Config::load(self.path.as_deref(), &self.environment)
+    }
+
+    /// Warns of what isn't as it should be; to be called once there is a log.
+    pub(crate) fn warn(&self) {
+        for variable in self.environment.ignored() {
+            tracing::warn!(variable, "overrides no key of the configuration");
+        }
+        if let (Some(path), None) = (&self.path, &self.watcher) {
+            tracing::warn!(
+                file = %path.display(),
+                "can't be watched; use SIGHUP or `signpost reload` when it changes"
+            );
+        }
+        if self.hangups.is_none() {
+            tracing::warn!("can't take SIGHUP");
+        }
+    }
+
+    /// Waits until the file has changed or SIGHUP has come.
+    pub(crate) async fn changed(&mut self) {
         let changed = async {
             match &mut self.watcher {
                 Some(watcher) => watcher.changed().await,
@@ -68,22 +81,10 @@ impl Reloader {
                 None => std::future::pending().await,
             }
         };
-        let request = async {
-            match &mut self.requests {
-                Some(requests) => requests.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            () = changed => None,
-            _ = hangup => None,
-            request = request => request,
+            () = changed => {}
+            _ = hangup => {}
         }
-    }
-
-    /// Gives the requests back.
-    pub(crate) fn into_requests(self) -> Option<mpsc::Receiver<ReloadRequest>> {
-        self.requests
     }
 
     /// Reads the configuration and puts it into use; whatever is wrong with it, nothing changes.

@@ -85,6 +85,13 @@ impl Server {
             workers,
         };
         server.admin.set_access(access(&server.config)?);
+        let admin = &server.config.admin;
+        if admin.token_file.is_none() && !admin.listen.ip().is_loopback() {
+            tracing::warn!(
+                listen = %admin.listen,
+                "whoever reaches the admin api may change everything; set admin.token_file"
+            );
+        }
         let config = Arc::clone(&server.config);
         server.apply_listeners(pending, &config).await?;
         tracing::info!(
@@ -103,16 +110,33 @@ impl Server {
         environment: Environment,
         until: impl Future<Output = T>,
     ) -> T {
-        let requests = self.reloads.take();
-        let mut reloader = Reloader::new(file, environment, requests);
+        self.serve_with(Reloader::new(file, environment), until)
+            .await
+    }
+
+    /// As [`Server::serve`], with a reloader that may have seen changes already.
+    pub(crate) async fn serve_with<T>(
+        &mut self,
+        mut reloader: Reloader,
+        until: impl Future<Output = T>,
+    ) -> T {
+        reloader.warn();
+        let mut requests = self.reloads.take();
         tokio::pin!(until);
         loop {
+            let asked = async {
+                match &mut requests {
+                    Some(requests) => requests.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             let request = tokio::select! {
                 over = &mut until => {
-                    self.reloads = reloader.into_requests();
+                    self.reloads = requests;
                     return over;
                 }
-                request = reloader.next() => request,
+                () = reloader.changed() => None,
+                request = asked => request,
             };
             reloader.reload(self, request).await;
         }
@@ -138,9 +162,10 @@ impl Server {
             tracing::warn!(key, "has changed and waits for a restart");
         }
         let config = Arc::new(config);
-        self.views.reconfigure(&config).await;
         self.admin.set_access(access);
+        // Sources first: a name that a new one could own must not be denied in a zone that is new, too.
         set_sources(&self.controls, &config).await?;
+        self.views.reconfigure(&config).await;
         self.apply_listeners(pending, &config).await?;
         self.config = config;
         Ok(())

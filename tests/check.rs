@@ -60,7 +60,7 @@ fn mistakes_are_found_with_their_place() {
         ),
         (
             "[sources.list.file]\npath = 'list.toml'\n",
-            "list.toml#0.instances[1]: port 99999 is not between 1 and 65535",
+            "list.toml#shop.instances[1]: port 99999 is not between 1 and 65535",
         ),
         (
             "[sources.zk.zookeeper]\nconnect = ''\npath = '/x'\n",

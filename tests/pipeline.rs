@@ -18,7 +18,7 @@ fn what_is_registered_is_resolved_and_proxied_at_once() {
     let srv = format!("0 1 {} one.web.svc.internal.", upstream.port());
     assert_eq!(
         signpost.dig(&["_web._tcp.svc.internal", "SRV"]),
-        [srv.clone()]
+        std::slice::from_ref(&srv)
     );
     assert_eq!(
         signpost.dig(&["+tcp", "_web._tcp.svc.internal", "SRV"]),
@@ -58,7 +58,7 @@ fn registrations_and_the_version_survive_a_restart() {
 #[test]
 fn a_lease_that_is_not_renewed_ends() {
     let signpost = Signpost::start("");
-    let body = r#"{"address": "10.0.0.1", "port": 80, "ttl": "1s"}"#;
+    let body = r#"{"address": "10.0.0.1", "port": 80, "ttl": "5s"}"#;
     assert_eq!(signpost.put("web", "one", body).0, 201);
     assert_eq!(signpost.put("web", "one", body).0, 200);
     let url = format!("{}/v1/services/web/instances/one/renew", signpost.admin());
@@ -66,7 +66,8 @@ fn a_lease_that_is_not_renewed_ends() {
     let lasted = eventually("the lease ends", || {
         client::addresses(signpost.dns(), "web.svc.internal.").is_empty()
     });
-    assert!(lasted > Duration::from_millis(500), "{lasted:?}");
+    // With room for a machine that was slow before.
+    assert!(lasted > Duration::from_secs(2), "{lasted:?}");
     assert_eq!(client::request("POST", &url, "").0, 404);
 }
 
@@ -86,7 +87,7 @@ fn two_sources_of_one_service_are_united_and_explained() {
         client::addresses(signpost.dns(), "web.svc.internal.") == ["127.0.0.1", "127.0.0.2"]
     });
     let text = String::from_utf8(signpost.verb(&["explain", "web.svc.internal"]).stdout).unwrap();
-    for part in ["web.toml#0", "web/one", "draining", "left_out"] {
+    for part in ["web.toml#web", "web/one", "draining", "left_out"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let route = signpost.verb(&["explain", "http://web.svc.internal/x"]);

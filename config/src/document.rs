@@ -8,7 +8,7 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use crate::{Environment, Error, Errors, Problem, position};
+use crate::{Environment, Error, Errors, Problem, environment::Override, position};
 
 /// The size of a configuration file above which it is taken for a mistake: 16 MiB.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -20,14 +20,6 @@ pub struct Document {
     text: String,
     environment: Environment,
     overrides: Vec<Override>,
-}
-
-/// One environment variable that stands in for a key of the file.
-#[derive(Debug)]
-struct Override {
-    variable: String,
-    key: String,
-    text: String,
 }
 
 impl Document {
@@ -67,17 +59,10 @@ impl Document {
         text: impl Into<String>,
         environment: &Environment,
     ) -> Result<Self, Errors> {
-        let overrides = environment.overrides();
         let document = Self {
             file: file.into(),
             text: text.into(),
-            overrides: overrides
-                .map(|(variable, key, text)| Override {
-                    variable: variable.to_owned(),
-                    key,
-                    text: text.to_owned(),
-                })
-                .collect(),
+            overrides: environment.overrides().collect(),
             environment: environment.clone(),
         };
         document.table()?;
@@ -161,7 +146,7 @@ impl Document {
             return Error {
                 file: format!("environment variable {}", one.variable),
                 place: None,
-                key: one.key.replacen('_', ".", 1),
+                key: one.path(),
                 reason,
             };
         }
@@ -176,30 +161,39 @@ impl Document {
 }
 
 impl Override {
-    /// Puts the value in place of the file's: `key` is `workers`, or `dns_listen` for `dns.listen`.
-    fn apply<'i>(&'i self, root: &mut DeTable<'i>, span: Range<usize>) {
-        let place = |name: &'i str| Spanned::new(span.clone(), name.into());
-        let value = Spanned::new(span.clone(), self.value(&span));
-        let Some((section, key)) = self.key.split_once('_') else {
-            root.insert(place(&self.key), value);
-            return;
-        };
-        let section = root
-            .entry(place(section))
-            .or_insert_with(|| Spanned::new(span.clone(), DeValue::Table(DeTable::new())));
-        match section.get_mut() {
-            DeValue::Table(table) => {
-                // `insert` would keep the old key and with it the old place.
-                table.remove(key);
-                table.insert(place(key), value);
-            }
-            not_a_section => *not_a_section = value.into_inner(),
+    /// Returns the path of the key, such as `dns.listen`.
+    fn path(&self) -> String {
+        match self.section {
+            Some(section) => format!("{section}.{}", self.key),
+            None => self.key.clone(),
         }
     }
 
+    /// Puts the value in place of the file's.
+    fn apply<'i>(&'i self, root: &mut DeTable<'i>, span: Range<usize>) {
+        let place = |name: &'i str| Spanned::new(span.clone(), name.into());
+        let value = Spanned::new(span.clone(), self.toml(&span));
+        let table = match self.section {
+            None => root,
+            Some(section) => {
+                let section = root
+                    .entry(place(section))
+                    .or_insert_with(|| Spanned::new(span.clone(), DeValue::Table(DeTable::new())));
+                match section.get_mut() {
+                    DeValue::Table(table) => table,
+                    // The file itself is wrong there, and is told so.
+                    _ => return,
+                }
+            }
+        };
+        // `insert` would keep the old key and with it the old place.
+        table.remove(self.key.as_str());
+        table.insert(place(&self.key), value);
+    }
+
     /// Reads the text as TOML where it is (`2`, `true`, `["a", "b"]`), and as a string elsewhere.
-    fn value(&self, span: &Range<usize>) -> DeValue<'_> {
-        match DeValue::parse(&self.text).map(Spanned::into_inner) {
+    fn toml(&self, span: &Range<usize>) -> DeValue<'_> {
+        match DeValue::parse(&self.value).map(Spanned::into_inner) {
             Ok(DeValue::Array(items)) => DeValue::Array(
                 items
                     .into_iter()
@@ -212,7 +206,7 @@ impl Override {
                 | DeValue::Boolean(_)
                 | DeValue::String(_)),
             ) => value,
-            _ => DeValue::String(self.text.as_str().into()),
+            _ => DeValue::String(self.value.as_str().into()),
         }
     }
 }
@@ -306,10 +300,10 @@ mod tests {
     }
 
     fn get(text: &str, variables: &[(&str, &str)]) -> Result<Root, String> {
-        let environment = variables
+        let variables = variables
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = Environment::new(variables, &["workers"], &["dns"]);
         Document::parse("f.toml", text, &environment)
             .and_then(|document| document.get())
             .map_err(|errors| errors.to_string())

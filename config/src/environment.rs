@@ -15,14 +15,55 @@ const RESERVED: [&str; 4] = [
 
 /// Holds a copy of environment variables, so that reading a configuration is a pure function of it.
 #[derive(Debug, Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// What variables may override: keys at the top of the file, and its sections.
+    keys: &'static [&'static str],
+    sections: &'static [&'static str],
+}
+
+/// One variable that stands in for a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Override {
+    pub(crate) variable: String,
+    /// `None` for a key at the top.
+    pub(crate) section: Option<&'static str>,
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
 
 impl Environment {
     /// Copies the environment of this process; variables that aren't UTF-8 are left out.
-    pub fn current() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+    ///
+    /// `SIGNPOST_KEY` overrides one of `keys`, `SIGNPOST_SECTION_KEY` a key in one of `sections`.
+    pub fn current(keys: &'static [&'static str], sections: &'static [&'static str]) -> Self {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::new(variables, keys, sections)
+    }
+
+    /// Takes these variables for the environment.
+    pub fn new(
+        variables: impl IntoIterator<Item = (String, String)>,
+        keys: &'static [&'static str],
+        sections: &'static [&'static str],
+    ) -> Self {
+        Self {
+            variables: variables.into_iter().collect(),
+            keys,
+            sections,
+        }
+    }
+
+    /// Lists variables with the prefix that override nothing: a key is misspelt, or somebody else uses
+    /// the prefix (as Kubernetes does for a service of the same name).
+    pub fn ignored(&self) -> impl Iterator<Item = &str> {
+        let names = self.variables.keys().map(String::as_str);
+        names.filter(|name| {
+            let ours = name.starts_with(PREFIX) && !RESERVED.contains(name);
+            ours && self.target(name).is_none()
+        })
     }
 
     /// Expands `${NAME}` and `${NAME:-default}` in `text`; `$${` stands for a plain `${`.
@@ -52,15 +93,31 @@ impl Environment {
         Ok(out)
     }
 
-    /// Lists the overrides as (variable, key path without prefix in lower case, value).
-    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&str, String, &str)> {
-        self.0
-            .iter()
-            .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
-            .filter_map(|(name, value)| {
-                let key = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
-                Some((name.as_str(), key, value.as_str()))
+    /// Lists the overrides.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = Override> {
+        self.variables.iter().filter_map(|(name, value)| {
+            let (section, key) = self.target(name)?;
+            Some(Override {
+                variable: name.clone(),
+                section,
+                key,
+                value: value.clone(),
             })
+        })
+    }
+
+    /// Finds what a variable overrides.
+    fn target(&self, name: &str) -> Option<(Option<&'static str>, String)> {
+        if RESERVED.contains(&name) {
+            return None;
+        }
+        let key = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
+        if self.keys.contains(&key.as_str()) {
+            return Some((None, key));
+        }
+        let (first, rest) = key.split_once('_')?;
+        let section = self.sections.iter().find(|section| **section == first)?;
+        Some((Some(section), rest.to_owned()))
     }
 
     fn value_of(&self, expression: &str) -> Result<String, String> {
@@ -69,7 +126,7 @@ impl Environment {
             None => (expression, None),
         };
         // As in a shell, `:-` also replaces a variable that is set to nothing.
-        match (self.0.get(name), default) {
+        match (self.variables.get(name), default) {
             (Some(value), None) => Ok(value.clone()),
             (Some(value), Some(_)) if !value.is_empty() => Ok(value.clone()),
             (_, Some(default)) => Ok(default.to_owned()),
@@ -78,26 +135,20 @@ impl Environment {
     }
 }
 
-impl FromIterator<(String, String)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn environment() -> Environment {
-        [("HOST", "h1"), ("EMPTY", ""), ("SIGNPOST_DNS_LISTEN", "x")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into_iter()
-            .collect()
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables = variables.iter().map(owned);
+        Environment::new(variables, &["workers", "drain_timeout"], &["dns"])
     }
 
     #[test]
     fn expands_variables_defaults_and_escapes() {
-        let expand = |text| environment().expand(text);
+        let environment = environment(&[("HOST", "h1"), ("EMPTY", "")]);
+        let expand = |text| environment.expand(text);
         assert_eq!(expand("a ${HOST}:1").as_deref(), Ok("a h1:1"));
         assert_eq!(expand("${NONE:-d}${HOST:-d}").as_deref(), Ok("dh1"));
         assert_eq!(expand("${EMPTY}|${EMPTY:-d}").as_deref(), Ok("|d"));
@@ -106,17 +157,35 @@ mod tests {
 
     #[test]
     fn says_which_variable_is_missing() {
-        let error = environment().expand("${NONE}").unwrap_err();
+        let environment = environment(&[("HOST", "h1")]);
+        let error = environment.expand("${NONE}").unwrap_err();
         assert_eq!(error, "environment variable `NONE` is not set");
-        assert!(environment().expand("${HOST").is_err());
+        assert!(environment.expand("${HOST").is_err());
     }
 
     #[test]
-    fn client_variables_override_nothing() {
-        assert_eq!(environment().overrides().count(), 1);
-        let environment: Environment = [("SIGNPOST_ADMIN".to_owned(), "u".to_owned())]
-            .into_iter()
+    fn only_known_keys_and_sections_are_overridden() {
+        let environment = environment(&[
+            ("SIGNPOST_ADMIN", "a flag of the client verbs"),
+            ("SIGNPOST_DNS_LISTEN", "1"),
+            ("SIGNPOST_DNS_UDP_PAYLOAD_MAX", "2"),
+            ("SIGNPOST_DRAIN_TIMEOUT", "3"),
+            ("SIGNPOST_PORT_8080_TCP", "what Kubernetes sets"),
+            ("SIGNPOST_SERVICE_HOST", "what Kubernetes sets"),
+        ]);
+        let targets: Vec<_> = environment
+            .overrides()
+            .map(|one| (one.section, one.key, one.value))
             .collect();
-        assert_eq!(environment.overrides().count(), 0);
+        let expected = [
+            (Some("dns"), "listen", "1"),
+            (Some("dns"), "udp_payload_max", "2"),
+            (None, "drain_timeout", "3"),
+        ];
+        let expected =
+            expected.map(|(section, key, value)| (section, key.to_owned(), value.to_owned()));
+        assert_eq!(targets, expected);
+        let ignored: Vec<_> = environment.ignored().collect();
+        assert_eq!(ignored, ["SIGNPOST_PORT_8080_TCP", "SIGNPOST_SERVICE_HOST"]);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{
     ffi::OsString,
+    fmt,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,17 +26,34 @@ pub struct WatchError {
     source: notify::Error,
 }
 
+/// How often is looked whether the directory under watch is still the one at its path.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Decides which events are told.
+type Wanted = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+
 /// Watches a file or a directory and says, some time after a change, that there was one.
 ///
 /// It says nothing about what changed: the caller reads again and compares. A file is watched by way of
 /// its directory, so that it may be replaced (as editors do), be missing for a while, or be a link that
-/// is pointed elsewhere (as Kubernetes does with mounted maps).
-#[derive(Debug)]
+/// is pointed elsewhere (as Kubernetes does with mounted maps). The directory itself may be replaced, too.
 pub struct Watcher {
+    directory: PathBuf,
+    /// The directory that is watched, for its path may come to name another one.
+    identity: Option<(u64, u64)>,
+    wanted: Wanted,
     changes: Arc<Notify>,
     debounce: Duration,
-    /// Stops watching when it is dropped.
-    _watcher: RecommendedWatcher,
+    /// Watches until it is dropped.
+    watcher: RecommendedWatcher,
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Watcher {
@@ -50,9 +69,8 @@ impl Watcher {
         };
         let name = path.file_name().map(OsString::from);
         let linked = path.to_owned();
-        Self::start(&directory, debounce, move |event| {
-            concerns(event, name.as_deref(), &linked)
-        })
+        let wanted = move |event: &Event| concerns(event, name.as_deref(), &linked);
+        Self::start(directory, debounce, Arc::new(wanted))
     }
 
     /// Starts to watch the entries of a directory, but not of those below it.
@@ -61,49 +79,91 @@ impl Watcher {
     ///
     /// As [`Watcher::file`].
     pub fn directory(path: &Path, debounce: Duration) -> Result<Self, WatchError> {
-        Self::start(path, debounce, |_| true)
+        Self::start(path.to_owned(), debounce, Arc::new(|_| true))
     }
 
     /// Waits for the next change since the last call, and then for a quiet moment.
     pub async fn changed(&mut self) {
-        self.changes.notified().await;
+        let changes = Arc::clone(&self.changes);
+        loop {
+            let told = tokio::time::timeout(LOOK_EVERY, changes.notified()).await;
+            if told.is_ok() {
+                break;
+            }
+            if self.follow() {
+                return;
+            }
+        }
         let latest = Instant::now() + DEBOUNCE_MAX;
         loop {
             let quiet = (Instant::now() + self.debounce).min(latest);
-            let more = tokio::time::timeout_at(quiet, self.changes.notified()).await;
+            let more = tokio::time::timeout_at(quiet, changes.notified()).await;
             if more.is_err() || Instant::now() >= latest {
-                return;
+                break;
+            }
+        }
+        // Before the caller reads: what it reads is what is watched.
+        self.follow();
+    }
+
+    /// Watches the directory that is at the path now, if it is another one; returns whether it is.
+    fn follow(&mut self) -> bool {
+        let identity = identity(&self.directory);
+        if identity == self.identity || identity.is_none() {
+            return false;
+        }
+        match watch(&self.directory, &self.wanted, &self.changes) {
+            Ok(watcher) => {
+                self.watcher = watcher;
+                self.identity = identity;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(directory = %self.directory.display(), %error, "can't be watched");
+                false
             }
         }
     }
 
-    fn start(
-        directory: &Path,
-        debounce: Duration,
-        wanted: impl Fn(&Event) -> bool + Send + 'static,
-    ) -> Result<Self, WatchError> {
+    fn start(directory: PathBuf, debounce: Duration, wanted: Wanted) -> Result<Self, WatchError> {
         let changes = Arc::<Notify>::default();
-        let told = Arc::clone(&changes);
-        let failed = |source| WatchError {
+        let watcher = watch(&directory, &wanted, &changes).map_err(|source| WatchError {
             path: directory.display().to_string(),
             source,
-        };
-        let tell = move |event: notify::Result<Event>| match event {
-            // A queue that ran over has lost something: better to look once too often.
-            Err(_) => told.notify_one(),
-            Ok(event) if is_change(&event) && wanted(&event) => told.notify_one(),
-            Ok(_) => {}
-        };
-        let mut watcher = notify::recommended_watcher(tell).map_err(failed)?;
-        watcher
-            .watch(directory, RecursiveMode::NonRecursive)
-            .map_err(failed)?;
+        })?;
         Ok(Self {
+            identity: identity(&directory),
+            directory,
+            wanted,
             changes,
             debounce,
-            _watcher: watcher,
+            watcher,
         })
     }
+}
+
+/// Starts to watch a directory; what is wanted wakes whoever waits for `changes`.
+fn watch(
+    directory: &Path,
+    wanted: &Wanted,
+    changes: &Arc<Notify>,
+) -> notify::Result<RecommendedWatcher> {
+    let (wanted, changes) = (Arc::clone(wanted), Arc::clone(changes));
+    let tell = move |event: notify::Result<Event>| match event {
+        // A queue that ran over has lost something: better to look once too often.
+        Err(_) => changes.notify_one(),
+        Ok(event) if is_change(&event) && wanted(&event) => changes.notify_one(),
+        Ok(_) => {}
+    };
+    let mut watcher = notify::recommended_watcher(tell)?;
+    watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+/// Returns device and inode of what is at a path.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Leaves out looks at a file: reading our own configuration must not look like a change of it.
@@ -160,6 +220,27 @@ mod tests {
         std::fs::read(&path).unwrap();
         let more = tokio::time::timeout(DEBOUNCE * 10, watcher.changed()).await;
         assert!(more.is_err(), "reading counted as a change");
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_replaced_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("d"), dir.path().join("old"));
+        std::fs::create_dir(&path).unwrap();
+        let mut watcher = Watcher::directory(&path, DEBOUNCE).unwrap();
+        let first = watcher.identity;
+        std::fs::rename(&path, &old).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        // Told by the last event of the old one, or found at the next look.
+        while watcher.identity == first {
+            tokio::time::timeout(PATIENCE * 4, watcher.changed())
+                .await
+                .unwrap();
+        }
+        std::fs::write(path.join("a"), "1").unwrap();
+        tokio::time::timeout(PATIENCE, watcher.changed())
+            .await
+            .unwrap();
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Looks host names up, again and again, away from queries and requests.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -18,17 +23,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Knows when each host name is to be looked up next, and has it done.
 #[derive(Debug)]
 pub(crate) struct Hosts {
-    next: HashMap<Arc<str>, Lookup>,
+    /// When each name is due; `None` while its look-up is under way.
+    names: HashMap<Arc<str>, Option<Instant>>,
+    /// The same, in order.
+    due: BTreeSet<(Instant, Arc<str>)>,
     interval: Duration,
     hosts_max: usize,
+    /// Whether there are more names than that.
+    full: bool,
     permits: Arc<Semaphore>,
     messages: mpsc::WeakSender<Message>,
-}
-
-#[derive(Debug)]
-enum Lookup {
-    Due(Instant),
-    UnderWay,
 }
 
 impl Hosts {
@@ -38,9 +42,11 @@ impl Hosts {
         messages: mpsc::WeakSender<Message>,
     ) -> Self {
         Self {
-            next: HashMap::new(),
+            names: HashMap::new(),
+            due: BTreeSet::new(),
             interval,
             hosts_max,
+            full: false,
             permits: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             messages,
         }
@@ -53,58 +59,65 @@ impl Hosts {
         in_use: impl Fn(&str) -> bool,
         now: Instant,
     ) {
-        self.next.retain(|name, _| in_use(name));
+        self.names.retain(|name, _| in_use(name));
+        self.due.retain(|(_, name)| in_use(name));
+        let was_full = std::mem::take(&mut self.full);
         for name in names {
-            if self.next.len() >= self.hosts_max && !self.next.contains_key(name) {
-                tracing::warn!(
-                    max = self.hosts_max,
-                    "too many host names in records (hosts_max)"
-                );
-                return;
+            if self.names.contains_key(name) {
+                continue;
             }
-            self.next
-                .entry(Arc::clone(name))
-                .or_insert(Lookup::Due(now));
+            if self.names.len() >= self.hosts_max {
+                self.full = true;
+                break;
+            }
+            self.names.insert(Arc::clone(name), Some(now));
+            self.due.insert((now, Arc::clone(name)));
+        }
+        if self.full && !was_full {
+            let max = self.hosts_max;
+            tracing::warn!(max, "too many host names in records (hosts_max)");
         }
     }
 
     /// Returns when the next name is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        let due = |lookup: &Lookup| match lookup {
-            Lookup::Due(at) => Some(*at),
-            Lookup::UnderWay => None,
-        };
-        self.next.values().filter_map(due).min()
+        self.due.first().map(|(at, _)| *at)
     }
 
     /// Starts the look-ups that are due; each answer comes as a message.
     pub(crate) fn start_due(&mut self, now: Instant) {
-        for (name, lookup) in &mut self.next {
-            if matches!(lookup, Lookup::Due(at) if *at <= now) {
-                *lookup = Lookup::UnderWay;
-                let (name, permits) = (Arc::clone(name), Arc::clone(&self.permits));
-                let messages = self.messages.clone();
-                tokio::spawn(async move {
-                    let _permit = permits.acquire_owned().await;
-                    let result = look_up(&name).await;
-                    if let Some(messages) = messages.upgrade() {
-                        // Without a registry nobody needs the answer.
-                        messages.send(Message::Resolved(name, result)).await.ok();
-                    }
-                });
+        while self.next_due().is_some_and(|at| at <= now) {
+            if let Some((_, name)) = self.due.pop_first() {
+                self.names.insert(Arc::clone(&name), None);
+                self.start(name);
             }
         }
     }
 
     /// Notes that a look-up has ended, and when the name is due again.
-    pub(crate) fn done(&mut self, name: &str, worked: bool, now: Instant) {
-        if let Some(lookup) = self.next.get_mut(name) {
+    pub(crate) fn done(&mut self, name: &Arc<str>, worked: bool, now: Instant) {
+        if let Some(due) = self.names.get_mut(name)
+            && due.is_none()
+        {
             let wait = match worked {
                 true => self.interval,
                 false => self.interval.min(RETRY_AFTER),
             };
-            *lookup = Lookup::Due(now + wait);
+            *due = Some(now + wait);
+            self.due.insert((now + wait, Arc::clone(name)));
         }
+    }
+
+    fn start(&self, name: Arc<str>) {
+        let (permits, messages) = (Arc::clone(&self.permits), self.messages.clone());
+        tokio::spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            let result = look_up(&name).await;
+            if let Some(messages) = messages.upgrade() {
+                // Without a registry nobody needs the answer.
+                messages.send(Message::Resolved(name, result)).await.ok();
+            }
+        });
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Limits {
     pub entries_per_source_max: usize,
     /// Instances of one service, the first by id; those beyond are left out.
     pub instances_per_service_max: usize,
+    /// Refused records of one source that are kept with their reason; those beyond are only counted.
+    pub refusals_kept_max: usize,
     /// Host names that are resolved; instances at those beyond stay without address.
     pub hosts_max: usize,
 }
@@ -19,6 +21,7 @@ impl Default for Limits {
         Self {
             entries_per_source_max: 2_000_000,
             instances_per_service_max: 10_000,
+            refusals_kept_max: 10_000,
             hosts_max: 10_000,
         }
     }

@@ -1,7 +1,7 @@
 //! The registry's task.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     sync::Arc,
 };
@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use crate::{
-    Backoff, Config, Controls, LimitedService, Registry, ServiceName, Snapshot, SourceError,
-    SourceStatus, Update, Updates, Writer, clock,
+    Backoff, Config, Controls, LimitedService, Registry, ServiceName, Snapshot, SourceStatus,
+    Update, Updates, Writer, clock,
     controls::Command,
     hosts::Hosts,
     source::{Message, Report, What},
@@ -41,6 +41,8 @@ struct Machine {
     hosts: Hosts,
     /// The names whose failed look-up was logged, until one works.
     unresolved: HashSet<Arc<str>>,
+    /// Sources that are not in the configuration any more.
+    leaving: BTreeSet<Arc<str>>,
     /// The services whose excess of instances was logged.
     limited: HashSet<ServiceName>,
     version: VersionFile,
@@ -86,6 +88,7 @@ pub fn start(config: Config) -> Controls {
         generation: 0,
         hosts,
         unresolved: HashSet::new(),
+        leaving: BTreeSet::new(),
         limited: HashSet::new(),
         version: version_file,
         messages: sender.downgrade(),
@@ -124,6 +127,7 @@ impl Machine {
             }
             let now = Instant::now();
             self.stop_waiting(now);
+            self.remove_leaving();
             self.publish();
             self.look_up_hosts(now);
             for answer in answers {
@@ -171,19 +175,18 @@ impl Machine {
                     tracing::warn!(%source, drift, "an audit found changes that were missed");
                 }
             }
-            What::Stale(reason) | What::Failed(reason) if status.stale_since.is_some() => {
-                status.last_error = Some(SourceError { at: now, reason });
-            }
             What::Stale(reason) => {
-                let source = &report.source;
-                tracing::warn!(%source, error = %reason, "store is away; what it said is still served");
-                status.stale_since = Some(now);
-                status.last_error = Some(SourceError { at: now, reason });
+                if status.stale_since.is_none() {
+                    let source = &report.source;
+                    tracing::warn!(
+                        %source, error = %reason, "store is away; what it said is still served"
+                    );
+                }
+                status.lose(now, reason);
             }
             What::Failed(reason) => {
                 status.failures += 1;
-                status.stale_since = Some(now);
-                status.last_error = Some(SourceError { at: now, reason });
+                status.lose(now, reason);
             }
         }
     }
@@ -217,10 +220,13 @@ impl Machine {
             .filter(|name| !sources.contains_key(&***name))
             .cloned()
             .collect();
+        self.leaving.clear();
         for name in gone {
-            tracing::info!(source = %name, "source removed");
-            self.running.remove(&name);
-            self.registry.remove_source(&name);
+            // One that has files open must let go of them: another may be about to open them.
+            match self.running[&name].writer.is_some() {
+                true => self.remove_source(&name),
+                false => drop(self.leaving.insert(name)),
+            }
         }
         for (name, config) in sources {
             let same = |running: &Running| running.config == config;
@@ -228,6 +234,24 @@ impl Machine {
                 self.start_source(name.into(), config);
             }
         }
+    }
+
+    /// Removes the sources that were taken out of the configuration, once those that may know the same
+    /// services under another name have synced or are waited for no longer.
+    fn remove_leaving(&mut self) {
+        let waits = |running: &Running| running.deadline.is_some();
+        if self.leaving.is_empty() || self.running.values().any(waits) {
+            return;
+        }
+        for name in std::mem::take(&mut self.leaving) {
+            self.remove_source(&name);
+        }
+    }
+
+    fn remove_source(&mut self, name: &Arc<str>) {
+        tracing::info!(source = %name, "source removed");
+        self.running.remove(name);
+        self.registry.remove_source(name);
     }
 
     fn start_source(&mut self, name: Arc<str>, config: sources::Config) {
@@ -293,11 +317,13 @@ impl Machine {
     }
 
     fn look_up_hosts(&mut self, now: Instant) {
-        let registry = &self.registry;
-        self.hosts
-            .keep(registry.hosts(), |name| registry.has_host(name), now);
+        if self.registry.take_hosts_changed() {
+            let registry = &self.registry;
+            self.hosts
+                .keep(registry.hosts(), |name| registry.has_host(name), now);
+            self.unresolved.retain(|name| registry.has_host(name));
+        }
         self.hosts.start_due(now);
-        self.unresolved.retain(|name| registry.has_host(name));
     }
 
     fn resolved(&mut self, name: &Arc<str>, result: Result<Vec<IpAddr>, String>) {

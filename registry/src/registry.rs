@@ -24,6 +24,8 @@ pub struct Registry {
     /// Which records speak of a service; their order is the order of merging.
     records: HashMap<ServiceName, BTreeSet<(Arc<str>, Key)>>,
     hosts: HashMap<Arc<str>, Host>,
+    /// Whether other host names are in use than when somebody last asked.
+    hosts_changed: bool,
     services: OrdMap<ServiceName, Arc<Service>>,
     unsynced: Arc<[Arc<str>]>,
     dirty: BTreeSet<ServiceName>,
@@ -36,7 +38,9 @@ pub struct Registry {
 struct Held {
     synced: bool,
     entries: HashMap<Key, Record>,
+    /// The first that came, up to `refusals_kept_max`; the others are only counted.
     refused: BTreeMap<Key, String>,
+    refused_more: usize,
 }
 
 /// An entry with its instances ready to be shared with snapshots.
@@ -148,6 +152,11 @@ impl Registry {
         )
     }
 
+    /// Tells whether host names have come or gone since the last call.
+    pub fn take_hosts_changed(&mut self) -> bool {
+        std::mem::take(&mut self.hosts_changed)
+    }
+
     /// Returns the host names that need addresses.
     pub fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
         self.hosts.keys()
@@ -162,7 +171,8 @@ impl Registry {
     pub fn counts(&self, source: &str) -> (usize, usize, usize) {
         self.sources.get(source).map_or((0, 0, 0), |held| {
             let instances = held.entries.values().map(|record| record.instances.len());
-            (held.entries.len(), instances.sum(), held.refused.len())
+            let refused = held.refused.len() + held.refused_more;
+            (held.entries.len(), instances.sum(), refused)
         })
     }
 
@@ -193,7 +203,8 @@ impl Registry {
         let max = self.limits.entries_per_source_max;
         if held.entries.len() >= max && !held.entries.contains_key(&entry.key) {
             let reason = format!("the source has {max} records already (entries_per_source_max)");
-            held.refused.insert(entry.key, reason);
+            let key = entry.key;
+            self.refuse(source, Refusal { key, reason });
             return;
         }
         held.refused.remove(&entry.key);
@@ -221,15 +232,20 @@ impl Registry {
     }
 
     fn refuse(&mut self, source: &Arc<str>, refusal: Refusal) {
-        self.held(source)
-            .refused
-            .insert(refusal.key, refusal.reason);
+        let max = self.limits.refusals_kept_max;
+        let held = self.held(source);
+        if held.refused.len() < max || held.refused.contains_key(&refusal.key) {
+            held.refused.insert(refusal.key, refusal.reason);
+        } else {
+            held.refused_more += 1;
+        }
     }
 
     fn reset(&mut self, source: &Arc<str>, entries: Vec<Entry>, refused: Vec<Refusal>) {
         let held = self.held(source);
         held.synced = true;
         held.refused.clear();
+        held.refused_more = 0;
         let mut gone: BTreeSet<Key> = held.entries.keys().cloned().collect();
         for refusal in refused {
             gone.remove(&refusal.key);
@@ -258,6 +274,7 @@ impl Registry {
             .or_default()
             .insert((Arc::clone(source), key.clone()));
         for host in record.hosts() {
+            self.hosts_changed |= !self.hosts.contains_key(host);
             let host = self.hosts.entry(Arc::clone(host)).or_default();
             *host.users.entry(record.service.clone()).or_default() += 1;
         }
@@ -295,6 +312,7 @@ impl Registry {
             }
             if host.users.is_empty() {
                 self.hosts.remove(name);
+                self.hosts_changed = true;
             }
         }
     }

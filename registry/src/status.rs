@@ -46,6 +46,14 @@ pub struct SourceStatus {
     pub limited: Vec<LimitedService>,
 }
 
+impl SourceStatus {
+    /// Notes that the store can't be reached; since when is kept if it is so already.
+    pub(crate) fn lose(&mut self, now: Timestamp, reason: String) {
+        self.stale_since.get_or_insert(now);
+        self.last_error = Some(SourceError { at: now, reason });
+    }
+}
+
 /// Names a service of which some instances are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LimitedService {

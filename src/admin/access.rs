@@ -11,7 +11,7 @@ use super::body::Problem;
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     token: Option<Secret>,
-    /// Whether only this machine can connect; then a page in a browser must not get in by a trick.
+    /// Whether only this machine can connect.
     loopback: bool,
 }
 
@@ -28,6 +28,7 @@ impl Access {
         if request.method == Method::GET || request.method == Method::HEAD {
             return Ok(());
         }
+        check_origin(request)?;
         let Some(token) = &self.token else {
             return Ok(());
         };
@@ -43,12 +44,13 @@ impl Access {
     /// Refuses names that aren't this machine's: a page whose name was pointed at 127.0.0.1 (DNS
     /// rebinding) comes with its own name in `Host`.
     fn check_host(&self, request: &Parts) -> Result<(), Problem> {
-        let host = request.headers.get(header::HOST);
-        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = text(request, header::HOST);
         let authority = host.parse::<http::uri::Authority>().ok();
         let name = authority.as_ref().map_or("", |authority| authority.host());
         let bare = name.trim_start_matches('[').trim_end_matches(']');
-        if self.loopback && bare.parse::<IpAddr>().is_err() && bare != "localhost" {
+        // Elsewhere a name is as good as an address, provided that there is a token to know.
+        let matters = self.loopback || self.token.is_none();
+        if matters && bare.parse::<IpAddr>().is_err() && bare != "localhost" {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 format!("`Host: {host}` is not this machine; use its address or `localhost`"),
@@ -56,6 +58,24 @@ impl Access {
         }
         Ok(())
     }
+}
+
+/// Refuses changes that a page in a browser asks for: it sends along where it comes from.
+fn check_origin(request: &Parts) -> Result<(), Problem> {
+    let origin = text(request, header::ORIGIN);
+    let own = format!("http://{}", text(request, header::HOST));
+    if origin.is_empty() || origin == own {
+        return Ok(());
+    }
+    let detail = format!("a page of `{origin}` may not change anything here");
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
+}
+
+fn text(request: &Parts, name: header::HeaderName) -> &str {
+    let value = request.headers.get(name);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -89,6 +109,30 @@ mod tests {
             check(&access, "PUT", &[("authorization", "Bearer t")]),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_page_of_another_site_cannot_change_anything() {
+        let access = Access::new(None, IpAddr::from([127, 0, 0, 1]));
+        let from = |origin| [("host", "127.0.0.1:8081"), ("origin", origin)];
+        let own = from("http://127.0.0.1:8081");
+        assert_eq!(check(&access, "POST", &own), Ok(()));
+        let refused = Err(StatusCode::FORBIDDEN);
+        assert_eq!(
+            check(&access, "POST", &from("http://evil.example")),
+            refused
+        );
+        assert_eq!(check(&access, "POST", &from("null")), refused);
+        assert_eq!(check(&access, "GET", &from("http://evil.example")), Ok(()));
+    }
+
+    #[test]
+    fn without_a_token_names_are_refused_everywhere() {
+        let open = Access::new(None, IpAddr::from([0, 0, 0, 0]));
+        let named = [("host", "signpost.example:8081")];
+        assert_eq!(check(&open, "GET", &named), Err(StatusCode::FORBIDDEN));
+        let guarded = Access::new(Some(Secret::new("t")), IpAddr::from([0, 0, 0, 0]));
+        assert_eq!(check(&guarded, "GET", &named), Ok(()));
     }
 
     #[test]

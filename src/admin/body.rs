@@ -1,6 +1,6 @@
 //! Bodies of requests and responses.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -10,6 +10,9 @@ use serde::Serialize;
 
 /// How large the body of a request may be.
 pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How long a client has to send it.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of any response.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -69,6 +72,14 @@ impl From<registry::Stopped> for Problem {
     }
 }
 
+/// Refuses one more client that would wait for something.
+pub(super) fn too_many() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many clients wait for changes already",
+    )
+}
+
 /// Makes a JSON response.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     let mut text = serde_json::to_vec_pretty(value).expect("our own types serialize");
@@ -89,9 +100,16 @@ pub(super) fn with_type(
     response
 }
 
-/// Reads a request's body, up to [`BODY_BYTES_MAX`].
+/// Reads a request's body, up to [`BODY_BYTES_MAX`] and for no longer than [`BODY_TIMEOUT`].
 pub(super) async fn read(body: Incoming) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect();
+    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
+        return Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the body didn't arrive within {BODY_TIMEOUT:?}"),
+        ));
+    };
+    match body {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use registry::{Change, Instance, Snapshot};
@@ -13,7 +13,7 @@ use tokio::sync::{SemaphorePermit, watch};
 
 use super::{
     Admin,
-    body::{Body, Problem},
+    body::{Body, Problem, too_many},
 };
 
 /// How often a quiet stream says that it is alive.
@@ -39,15 +39,10 @@ struct Cursor {
 ///
 /// Who reads too slowly gets several changes of one service as one.
 pub(super) fn stream(admin: Arc<Admin>) -> Result<Response<Body>, Problem> {
-    match admin.event_clients.try_acquire() {
+    match admin.long_polls.try_acquire() {
         // Given back when the cursor is dropped.
-        Ok(permit) => SemaphorePermit::forget(permit),
-        Err(_) => {
-            return Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many clients listen to events already",
-            ));
-        }
+        Ok(place) => SemaphorePermit::forget(place),
+        Err(_) => return Err(too_many()),
     }
     let cursor = Cursor {
         snapshots: admin.controls.snapshots(),
@@ -72,7 +67,7 @@ pub(super) fn stream(admin: Arc<Admin>) -> Result<Response<Body>, Problem> {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        self.admin.event_clients.add_permits(1);
+        self.admin.long_polls.add_permits(1);
     }
 }
 

@@ -37,11 +37,11 @@ pub(super) async fn ready(admin: &Admin) -> Result<Response<Body>, Problem> {
     for status in admin.controls.statuses().await? {
         let error = status.last_error.map(|error| error.reason);
         let part = format!("source {}", status.name);
-        // After its start deadline a source isn't waited for any more.
-        if snapshot.unsynced().iter().any(|name| **name == status.name) {
+        // Names are denied after the start deadline, but clients are better served elsewhere.
+        if !status.synced {
             let reason = error.unwrap_or_else(|| "has not synced yet".to_owned());
             waiting.push(Part { part, reason });
-        } else if status.stale_since.is_some() || !status.synced {
+        } else if status.stale_since.is_some() {
             let reason = error.unwrap_or_else(|| "its store is away".to_owned());
             stale.push(Part { part, reason });
         }

@@ -40,11 +40,12 @@ pub(crate) struct Admin {
     /// Turns true when the process is about to end.
     pub(crate) draining: watch::Receiver<bool>,
     access: ArcSwap<Access>,
-    event_clients: Semaphore,
+    /// Places for clients that wait for something, so that others find room.
+    long_polls: Semaphore,
 }
 
-/// How many clients listen to events at a time.
-const EVENT_CLIENTS_MAX: usize = 64;
+/// How many clients wait for changes at a time: events and blocking queries.
+const LONG_POLLS_MAX: usize = 128;
 
 impl Admin {
     pub(crate) fn new(
@@ -61,7 +62,7 @@ impl Admin {
             reloads,
             draining,
             access: ArcSwap::from_pointee(Access::default()),
-            event_clients: Semaphore::new(EVENT_CLIENTS_MAX),
+            long_polls: Semaphore::new(LONG_POLLS_MAX),
         })
     }
 

@@ -17,6 +17,12 @@ struct Reloaded {
 
 /// Reads the configuration again, as the file's own change would; answers when it is in use.
 pub(super) async fn reload(admin: &Admin) -> Result<Response<Body>, Problem> {
+    if *admin.draining.borrow() {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the process is draining and about to end",
+        ));
+    }
     let unavailable = || Problem::from(registry::Stopped);
     let (answer, answered) = oneshot::channel();
     let request = ReloadRequest { answer };

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode};
-use registry::{Service, Snapshot};
+use registry::Snapshot;
 use serde::Serialize;
 
 use super::{
     Admin,
-    body::{self, Body, Problem},
+    body::{self, Body, Problem, too_many},
     router::Query,
 };
 
@@ -88,19 +88,21 @@ fn wait(query: &Query) -> Result<Duration, Problem> {
     Ok(wait.get().min(WAIT_MAX))
 }
 
-/// Waits until the service has changed after `index`, or is missing after it, or the time is over.
+/// Waits until the service is newer than `index`, or missing in something newer, or the time is over.
 async fn newer(
     admin: &Admin,
     name: &str,
     index: u64,
     wait: Duration,
 ) -> Result<Arc<Snapshot>, Problem> {
+    let Ok(_place) = admin.long_polls.try_acquire() else {
+        return Err(too_many());
+    };
     let mut snapshots = admin.controls.snapshots();
-    let known = snapshots.borrow().service(name).is_some();
     let is_newer = |snapshot: &Arc<Snapshot>| match snapshot.service(name) {
-        Some(service) => changed(service, index),
-        // One that was there and has gone; one that never was is waited for.
-        None => known,
+        Some(service) => service.version > index,
+        // It may have gone in any version since then.
+        None => snapshot.version() > index,
     };
     let newer = tokio::time::timeout(wait, snapshots.wait_for(is_newer)).await;
     match newer {
@@ -109,10 +111,6 @@ async fn newer(
         // Over time: the client is told how it is, and may ask again.
         Err(_) => Ok(admin.controls.snapshot()),
     }
-}
-
-fn changed(service: &Service, index: u64) -> bool {
-    service.version > index
 }
 
 fn indexed(mut response: Response<Body>, version: u64) -> Response<Body> {

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use ::config::{Document, Environment, Errors, Problem};
+use ::config::{Document, Errors, Problem};
 use clap::Args;
 use registry::sources;
 
 use super::{Failure, client::Client, complain, runtime, say};
-use crate::Config;
+use crate::{Config, environment};
 
 /// Check a configuration file
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let failed = |errors: Errors| Failure::failed(errors.to_string());
-        let document = Document::load(&self.file, &Environment::current()).map_err(failed)?;
+        let document = Document::load(&self.file, &environment()).map_err(failed)?;
         let config = Config::from_document(&document).map_err(failed)?;
         let mut problems = Vec::new();
         let mut known = files(&config, &mut problems);

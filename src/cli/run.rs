@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use ::config::Environment;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, runtime};
-use crate::{Config, Server, logs};
+use crate::{Config, Server, environment, logs, reload::Reloader};
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -25,21 +24,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let environment = Environment::current();
-        let config = Config::load(self.config.as_deref(), &environment)
-            .map_err(|errors| Failure::failed(errors.to_string()))?;
-        let mut log = config.log.clone();
-        if let Some(level) = &self.log_level {
-            log.level.clone_from(level);
-        }
-        if let Some(format) = self.log_format {
-            log.format = format;
-        }
-        logs::start(&log).map_err(|reason| Failure::usage(format!("--log-level: {reason}")))?;
-        runtime()?.block_on(self.serve(config, environment))
+        runtime()?.block_on(self.serve())
     }
 
-    async fn serve(self, config: Config, environment: Environment) -> Result<(), Failure> {
+    async fn serve(self) -> Result<(), Failure> {
+        // It watches from here on, so that no change of the file is missed.
+        let reloader = Reloader::new(self.config.clone(), environment());
+        let config = reloader
+            .load()
+            .map_err(|errors| Failure::failed(errors.to_string()))?;
+        self.start_log(&config)?;
         let mut server = Server::start(config)
             .await
             .map_err(|problem| Failure::failed(problem.to_string()))?;
@@ -53,7 +47,7 @@ impl Run {
                 _ = interrupt.recv() => "SIGINT",
             }
         };
-        let name = server.serve(self.config, environment, asked_to_end).await;
+        let name = server.serve_with(reloader, asked_to_end).await;
         tracing::info!(signal = name, "draining");
         let clean = tokio::select! {
             clean = server.drain() => clean,
@@ -67,5 +61,16 @@ impl Run {
                 code: 3,
             }),
         }
+    }
+
+    fn start_log(&self, config: &Config) -> Result<(), Failure> {
+        let mut log = config.log.clone();
+        if let Some(level) = &self.log_level {
+            log.level.clone_from(level);
+        }
+        if let Some(format) = self.log_format {
+            log.format = format;
+        }
+        logs::start(&log).map_err(|reason| Failure::usage(format!("--log-level: {reason}")))
     }
 }

@@ -5,10 +5,9 @@ pub(crate) mod signpost;
 pub(crate) mod upstream;
 pub(crate) mod zookeeper;
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{process::Command, time::Duration};
+
+use tokio::time::Instant;
 
 /// How long a test waits for something that should come at once; only a failure takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,10 +17,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 ///
 /// Panics, naming `what`, when it doesn't hold in time.
-#[expect(
-    clippy::disallowed_types,
-    reason = "it waits for other processes, by the real clock"
-)]
 pub(crate) fn eventually(what: &str, mut check: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !check() {

@@ -93,7 +93,7 @@ impl Source for File {
             };
             loop {
                 // The registry finds out what is different: files are read as a whole anyway.
-                let refused = self.read(updates.source())?;
+                let refused = self.read_apart(updates.source()).await?;
                 let entries = self.files.values().flatten().cloned().collect();
                 updates.send(Update::Reset { entries, refused }).await;
                 watcher.changed().await;
@@ -104,6 +104,22 @@ impl Source for File {
 }
 
 impl File {
+    /// As [`File::read`], away from the control plane's thread: files may be large, and disks slow.
+    async fn read_apart(&mut self, source: &Arc<str>) -> Result<Vec<Refusal>, Error> {
+        let mut file = Self {
+            config: self.config.clone(),
+            files: std::mem::take(&mut self.files),
+        };
+        let source = Arc::clone(source);
+        let read = move || {
+            let refused = file.read(&source);
+            (file.files, refused)
+        };
+        let refused;
+        (self.files, refused) = tokio::task::spawn_blocking(read).await?;
+        refused
+    }
+
     /// Reads all files; returns what can't be read.
     fn read(&mut self, source: &Arc<str>) -> Result<Vec<Refusal>, Error> {
         let paths = paths(&self.config.path)?;

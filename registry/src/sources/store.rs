@@ -1,6 +1,11 @@
 //! The embedded store as a source.
 
-use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    path::PathBuf,
+    time::Duration,
+};
 
 use config::Problem;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -15,6 +20,9 @@ use crate::{
 
 /// How many requests are written to disk together at the most.
 const BATCH_MAX: usize = 256;
+
+/// Being so late for the end of a lease means that nobody could have renewed meanwhile.
+const LATE: Duration = Duration::from_millis(500);
 
 /// Configures the embedded store: `[sources.NAME.store]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -50,6 +58,15 @@ pub struct Store {
     config: Config,
     writer: Writer,
     requests: mpsc::Receiver<Request>,
+    held: Held,
+}
+
+/// What has to outlive a run that fails, when the disk can't be trusted.
+#[derive(Debug, Default)]
+struct Held {
+    leases: Leases,
+    /// Registrations whose lease has ended and which may still be on disk.
+    ended: BTreeSet<Place>,
 }
 
 impl From<Config> for Store {
@@ -59,6 +76,7 @@ impl From<Config> for Store {
             config,
             writer,
             requests,
+            held: Held::default(),
         }
     }
 }
@@ -66,7 +84,7 @@ impl From<Config> for Store {
 impl Source for Store {
     fn run<'a>(&'a mut self, updates: &'a Updates) -> BoxFuture<'a, Result<Infallible, Error>> {
         async move {
-            let mut open = Open::start(&self.config, updates).await?;
+            let mut open = Open::start(&self.config, &mut self.held, updates).await?;
             loop {
                 open.turn(&mut self.requests).await?;
             }
@@ -85,18 +103,25 @@ struct Open<'a> {
     registrations_max: usize,
     database: Database,
     stored: BTreeMap<Place, Stored>,
-    leases: Leases,
+    held: &'a mut Held,
 }
 
 /// What one batch of requests comes to.
 #[derive(Default)]
 struct Batch {
-    changes: BTreeMap<Place, Option<Stored>>,
+    changes: Changes,
     answers: Vec<(Request, Result<Written, WriteError>)>,
 }
 
+/// What is to be stored, or removed.
+type Changes = BTreeMap<Place, Option<Stored>>;
+
 impl<'a> Open<'a> {
-    async fn start(config: &Config, updates: &'a Updates) -> Result<Self, Error> {
+    async fn start(
+        config: &Config,
+        held: &'a mut Held,
+        updates: &'a Updates,
+    ) -> Result<Self, Error> {
         let path = config.path.clone();
         let read = move || {
             let database = Database::open(&path)?;
@@ -108,25 +133,37 @@ impl<'a> Open<'a> {
             updates,
             registrations_max: config.registrations_max,
             database,
-            leases: Leases::default(),
             stored: content.stored,
+            held,
         };
         let mut refused = content.broken;
         let (mut entries, now) = (Vec::new(), Instant::now());
         for (place, stored) in &open.stored {
-            open.leases.set(place, stored, now);
+            if open.held.ended.contains(place) {
+                continue;
+            }
+            if !open.held.leases.contains(place) {
+                open.held.leases.set(place, stored, now);
+            }
             match entry(updates, place, stored) {
                 Ok(entry) => entries.push(entry),
                 Err(reason) => refused.push(refusal(place, reason)),
             }
         }
         updates.send(Update::Reset { entries, refused }).await;
+        // What couldn't be removed from the disk before.
+        let ended = open.held.ended.clone();
+        let batch = Batch {
+            changes: ended.into_iter().map(|place| (place, None)).collect(),
+            ..Batch::default()
+        };
+        open.commit(batch).await?;
         Ok(open)
     }
 
     /// Waits for requests or for the end of a lease, and does what is to be done then.
     async fn turn(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), Error> {
-        let next_end = self.leases.next_end();
+        let next_end = self.held.leases.next_end();
         let lease_ends = async {
             match next_end {
                 Some(end) => tokio::time::sleep_until(end).await,
@@ -135,6 +172,8 @@ impl<'a> Open<'a> {
         };
         let mut received = Vec::new();
         tokio::select! {
+            // Renewals that wait go before the ends of leases.
+            biased;
             count = requests.recv_many(&mut received, BATCH_MAX) => {
                 if count == 0 {
                     return Err("nobody can ask for anything any more".into());
@@ -144,22 +183,42 @@ impl<'a> Open<'a> {
         }
         let now = Instant::now();
         let mut batch = Batch::default();
-        for request in received {
+        // Who has given up waiting was told that nothing would change.
+        for request in received.into_iter().filter(|one| !one.answer.is_closed()) {
             let answer = self.decide(&request.write, &mut batch.changes, now);
             batch.answers.push((request, answer));
         }
-        for place in self.leases.expire(now) {
-            tracing::info!(source = %self.updates.source(), %place, "a lease has ended");
-            batch.changes.insert(place, None);
+        if requests.is_empty() {
+            self.expire(next_end, &mut batch.changes, now);
         }
         self.commit(batch).await
+    }
+
+    /// Takes out registrations whose leases have ended.
+    ///
+    /// When that comes late, because the process or the whole machine stood still, clients may have
+    /// tried to renew in vain: they are given the time again.
+    fn expire(&mut self, next_end: Option<Instant>, changes: &mut Changes, now: Instant) {
+        let late = next_end.map(|end| now.saturating_duration_since(end));
+        if let Some(late) = late.filter(|late| *late > LATE) {
+            tracing::warn!(
+                ?late,
+                "leases are looked after late, and last as much longer"
+            );
+            self.held.leases.extend(late);
+        }
+        for place in self.held.leases.expire(now) {
+            tracing::info!(source = %self.updates.source(), %place, "a lease has ended");
+            self.held.ended.insert(place.clone());
+            changes.insert(place, None);
+        }
     }
 
     /// Decides on one request; `changes` is what the batch has come to so far.
     fn decide(
         &mut self,
         write: &Write,
-        changes: &mut BTreeMap<Place, Option<Stored>>,
+        changes: &mut Changes,
         now: Instant,
     ) -> Result<Written, WriteError> {
         let held = |place: &Place| match changes.get(place) {
@@ -185,7 +244,8 @@ impl<'a> Open<'a> {
                     since: since.unwrap_or_else(clock::timestamp),
                 };
                 entry(self.updates, place, &stored).map_err(WriteError::Invalid)?;
-                self.leases.set(place, &stored, now);
+                self.held.leases.set(place, &stored, now);
+                self.held.ended.remove(place);
                 changes.insert(place.clone(), Some(stored));
                 Ok(match created {
                     true => Written::Created,
@@ -193,11 +253,11 @@ impl<'a> Open<'a> {
                 })
             }
             Write::Remove(place) if held(place) => {
-                self.leases.revoke(place);
+                self.held.leases.revoke(place);
                 changes.insert(place.clone(), None);
                 Ok(Written::Removed)
             }
-            Write::Renew(place) if held(place) => match self.leases.renew(place, now) {
+            Write::Renew(place) if held(place) => match self.held.leases.renew(place, now) {
                 true => Ok(Written::Renewed),
                 false => Err(WriteError::NoLease(place.clone())),
             },
@@ -206,17 +266,23 @@ impl<'a> Open<'a> {
     }
 
     /// Puts the changes on disk, then tells the registry, then answers.
+    ///
+    /// The end of a lease is told even if the disk takes nothing: an instance that is gone must not be
+    /// answered because of that.
     async fn commit(&mut self, mut batch: Batch) -> Result<(), Error> {
         // A heartbeat by PUT says what was said before: nothing of it has to touch the disk.
         batch
             .changes
             .retain(|place, change| self.stored.get(place) != change.as_ref());
         let written = self.write(&batch.changes).await;
-        if written.is_ok() {
-            for (place, change) in batch.changes {
+        for (place, change) in batch.changes {
+            if written.is_ok() || self.held.ended.contains(&place) {
                 self.updates
                     .send(self.update(&place, change.as_ref()))
                     .await;
+            }
+            if written.is_ok() {
+                self.held.ended.remove(&place);
                 match change {
                     Some(stored) => drop(self.stored.insert(place, stored)),
                     None => drop(self.stored.remove(&place)),
@@ -234,7 +300,7 @@ impl<'a> Open<'a> {
         written
     }
 
-    async fn write(&self, changes: &BTreeMap<Place, Option<Stored>>) -> Result<(), Error> {
+    async fn write(&self, changes: &Changes) -> Result<(), Error> {
         if changes.is_empty() {
             return Ok(());
         }

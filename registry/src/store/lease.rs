@@ -52,6 +52,23 @@ impl Leases {
         self.by_end.first().map(|(end, _)| *end)
     }
 
+    /// Lets every lease last longer, for a time in which nobody could renew.
+    pub(crate) fn extend(&mut self, by: Duration) {
+        self.by_end = self
+            .by_end
+            .iter()
+            .map(|(end, place)| (*end + by, place.clone()))
+            .collect();
+        for lease in self.by_place.values_mut() {
+            lease.end += by;
+        }
+    }
+
+    /// Returns whether the registration has a lease.
+    pub(crate) fn contains(&self, place: &Place) -> bool {
+        self.by_place.contains_key(place)
+    }
+
     /// Takes out the leases that have ended.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Place> {
         let mut ended = Vec::new();
@@ -105,6 +122,17 @@ mod tests {
         assert!(leases.expire(now + TTL).is_empty());
         assert_eq!(leases.expire(now + TTL + TTL / 2), [place("a")]);
         assert!(!leases.renew(&place("a"), now));
+    }
+
+    #[test]
+    fn extending_moves_every_end() {
+        let now = Instant::now();
+        let mut leases = Leases::default();
+        leases.grant(&place("a"), TTL, now);
+        leases.extend(TTL);
+        assert!(leases.expire(now + TTL).is_empty());
+        assert!(leases.renew(&place("a"), now + TTL));
+        assert_eq!(leases.expire(now + TTL * 2), [place("a")]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One file: a list of services in TOML, JSON or YAML.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use config::{Document, Environment};
 use serde::Deserialize;
@@ -53,15 +53,22 @@ pub(super) fn parse(path: &Path, text: &str, source: &Arc<str>) -> Result<List, 
         entries: Vec::new(),
         refused: Vec::new(),
     };
+    // By name, so that a service keeps its key when others come before it.
+    let mut named: BTreeMap<ServiceName, usize> = BTreeMap::new();
     for (index, service) in written.services.iter().enumerate() {
-        let key = Key::new(format!("{}#{index}", path.display()));
         match service.name.parse::<ServiceName>() {
             Ok(name) => {
-                let entry = service.entry(key, name, source, &mut list.refused);
+                let times = named.entry(name.clone()).or_default();
+                *times += 1;
+                let key = match times {
+                    1 => format!("{}#{name}", path.display()),
+                    times => format!("{}#{name}#{times}", path.display()),
+                };
+                let entry = service.entry(Key::new(key), name, source, &mut list.refused);
                 list.entries.push(entry);
             }
             Err(error) => list.refused.push(Refusal {
-                key,
+                key: Key::new(format!("{}#services[{index}]", path.display())),
                 reason: error.to_string(),
             }),
         }
@@ -213,9 +220,9 @@ mod tests {
         assert_eq!(
             refused,
             [
-                "d/f.json#0.instances[1]: `10.0.0.2` is not `host:port`",
-                "d/f.json#0.instances[2]: port 70000 is not between 1 and 65535",
-                "d/f.json#1: service name `a b` has ' ', which is no letter, digit, `-` or `_`",
+                "d/f.json#web.instances[1]: `10.0.0.2` is not `host:port`",
+                "d/f.json#web.instances[2]: port 70000 is not between 1 and 65535",
+                "d/f.json#services[1]: service name `a b` has ' ', which is no letter, digit, `-` or `_`",
             ]
         );
     }
