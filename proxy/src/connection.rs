@@ -20,7 +20,7 @@ use crate::{
     gate::Ticket,
     http::{Buffer, Scan, forwarded::Sender, head::scan, problem},
     plan::Plan,
-    socket::{linger, read, write_all},
+    socket::{linger, read, read_now, write_all},
     timer::Timer,
     tunnel,
     worker::BUFFER_BYTES,
@@ -145,22 +145,29 @@ impl Connection {
                 // A lone CR may be the begin of an empty line.
                 Scan::Partial { scanned: bytes } => scanned = bytes,
             }
-            let was_empty = self.input.is_empty();
-            if was_empty && !self.wait().await {
-                return Ok(None);
+            if self.input.is_empty() {
+                if !self.wait().await {
+                    return Ok(None);
+                }
+                match read_now(&mut self.stream, &mut self.input).await {
+                    // Nothing after all; what waits again shouldn't hold a buffer.
+                    Ok(None) => {}
+                    Ok(Some(bytes)) if bytes > 0 => {}
+                    _ => return Ok(None),
+                }
+                continue;
             }
-            if !was_empty && !mem::replace(&mut begun, true) {
+            if !mem::replace(&mut begun, true) {
                 self.timer.set(self.worker.bounds().timeouts.header.get());
             }
             if self.input.spare().is_empty() {
-                self.input
-                    .grow((self.input.capacity() * 2).min(head_max + BUFFER_BYTES));
+                let room = (self.input.capacity() * 2).min(head_max + BUFFER_BYTES);
+                self.input.grow(room);
             }
             let read = read(&mut self.stream, &mut self.input);
             match self.timer.guard(read).await {
                 Ok(Ok(bytes)) if bytes > 0 => {}
                 Ok(_) => return Ok(None),
-                Err(_) if was_empty => return Ok(None),
                 Err(_) => return Err(Error::ClientTimeout),
             }
         }
@@ -182,7 +189,9 @@ impl Connection {
             self.timer.poll(cx).map(|_| false)
         })
         .await;
-        self.input = self.worker.buffer();
+        if came {
+            self.input = self.worker.buffer();
+        }
         came
     }
 

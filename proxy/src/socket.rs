@@ -1,6 +1,13 @@
 //! Reading into and writing from the buffers that connections use.
 
-use std::{future::poll_fn, io, net::Shutdown, pin::Pin, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    net::Shutdown,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use socket2::SockRef;
 use tokio::{
@@ -30,6 +37,19 @@ pub(crate) async fn read(
     .await?;
     buffer.advance(bytes);
     Ok(bytes)
+}
+
+/// Reads what there is without waiting; `None` when there is nothing.
+pub(crate) async fn read_now(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Buffer,
+) -> io::Result<Option<usize>> {
+    let mut read = pin!(read(stream, buffer));
+    poll_fn(|cx| match read.as_mut().poll(cx) {
+        Poll::Ready(read) => Poll::Ready(read.map(Some)),
+        Poll::Pending => Poll::Ready(Ok(None)),
+    })
+    .await
 }
 
 /// Writes some of the bytes, at least one.
