@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     task::Poll,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use socket2::SockRef;
@@ -287,7 +287,7 @@ impl Connection {
     async fn answer(&mut self, error: Error, to_head: bool, keep_alive: bool) -> (Ended, After) {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
-        let bytes = problem::encode(error, to_head, keep_alive, &mut out);
+        let bytes = problem::encode(error, SystemTime::now(), to_head, keep_alive, &mut out);
         self.timer
             .set(self.worker.bounds().timeouts.stream_idle.get());
         let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;

@@ -75,8 +75,8 @@ pub(crate) async fn write_all(
     Ok(())
 }
 
-/// Ends a connection so that the last response isn't lost: a close with bytes unread is a reset, and the
-/// system of a client that is reset may throw away what its program hasn't read yet.
+/// Ends a connection so that the last response isn't lost: a close with bytes unread is a reset,
+/// and the system of a client that is reset may throw away what its program hasn't read yet.
 pub(crate) async fn linger(stream: &mut TcpStream, buffer: &mut Buffer, timer: &Timer) {
     if SockRef::from(&*stream).shutdown(Shutdown::Write).is_err() {
         return;
