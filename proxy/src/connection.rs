@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     task::Poll,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use socket2::SockRef;
@@ -20,7 +20,7 @@ use crate::{
     gate::Ticket,
     http::{Buffer, Scan, forwarded::Sender, head::scan, problem},
     plan::Plan,
-    socket::{linger, read, write_all},
+    socket::{linger, read, read_now, write_all},
     timer::Timer,
     tunnel,
     worker::BUFFER_BYTES,
@@ -145,22 +145,29 @@ impl Connection {
                 // A lone CR may be the begin of an empty line.
                 Scan::Partial { scanned: bytes } => scanned = bytes,
             }
-            let was_empty = self.input.is_empty();
-            if was_empty && !self.wait().await {
-                return Ok(None);
+            if self.input.is_empty() {
+                if !self.wait().await {
+                    return Ok(None);
+                }
+                match read_now(&mut self.stream, &mut self.input).await {
+                    // Nothing after all; what waits again shouldn't hold a buffer.
+                    Ok(None) => {}
+                    Ok(Some(bytes)) if bytes > 0 => {}
+                    _ => return Ok(None),
+                }
+                continue;
             }
-            if !was_empty && !mem::replace(&mut begun, true) {
+            if !mem::replace(&mut begun, true) {
                 self.timer.set(self.worker.bounds().timeouts.header.get());
             }
             if self.input.spare().is_empty() {
-                self.input
-                    .grow((self.input.capacity() * 2).min(head_max + BUFFER_BYTES));
+                let room = (self.input.capacity() * 2).min(head_max + BUFFER_BYTES);
+                self.input.grow(room);
             }
             let read = read(&mut self.stream, &mut self.input);
             match self.timer.guard(read).await {
                 Ok(Ok(bytes)) if bytes > 0 => {}
                 Ok(_) => return Ok(None),
-                Err(_) if was_empty => return Ok(None),
                 Err(_) => return Err(Error::ClientTimeout),
             }
         }
@@ -182,7 +189,9 @@ impl Connection {
             self.timer.poll(cx).map(|_| false)
         })
         .await;
-        self.input = self.worker.buffer();
+        if came {
+            self.input = self.worker.buffer();
+        }
         came
     }
 
@@ -278,7 +287,7 @@ impl Connection {
     async fn answer(&mut self, error: Error, to_head: bool, keep_alive: bool) -> (Ended, After) {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
-        let bytes = problem::encode(error, to_head, keep_alive, &mut out);
+        let bytes = problem::encode(error, SystemTime::now(), to_head, keep_alive, &mut out);
         self.timer
             .set(self.worker.bounds().timeouts.stream_idle.get());
         let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;

@@ -10,8 +10,8 @@ use std::{
 
 use registry::InstanceId;
 
-/// Holds one instance's address and live counters; shared by all workers and by all route tables that
-/// have the same instance at the same address.
+/// Holds one instance's address and live counters; shared by all workers and by all route tables
+/// that have the same instance at the same address.
 #[derive(Debug)]
 pub struct Endpoint {
     /// The instance's id.

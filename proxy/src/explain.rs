@@ -202,7 +202,8 @@ mod tests {
         let instances = [testing::instance("a", "127.0.0.1", 1), down, portless];
         let snapshot = testing::snapshot(3, [testing::service_of("web", instances)]);
         let config: Config = toml::from_str(
-            "[[routes]]\nhost = \"x\"\nservice = \"web\"\n[[routes]]\npath_prefix = \"/a\"\nservice = \"web\"\n\
+            "[[routes]]\nhost = \"x\"\nservice = \"web\"\n\
+             [[routes]]\npath_prefix = \"/a\"\nservice = \"web\"\n\
              [[routes]]\npath_prefix = \"/a/b\"\nservice = \"web\"",
         )
         .unwrap();

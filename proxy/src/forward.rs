@@ -18,7 +18,8 @@ use crate::{
     upstream,
 };
 
-/// Holds one request on its way: what is sent, where it may go, and what is known of it for the log.
+/// Holds one request on its way: what is sent, where it may go, and what is known of it for the
+/// log.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) outgoing: Outgoing,
@@ -95,7 +96,8 @@ impl Stream {
         let mut may_repeat_same = false;
         while self.attempts < self.attempts_max {
             let other = self.pool.pick(self.balancer, worker.random(), &tried);
-            // An old connection says nothing of the endpoint: where it is the only one, a new one may do.
+            // An old connection says nothing of the endpoint: where it is the only one, a new one
+            // may do.
             let same = || tried.last().filter(|_| may_repeat_same);
             let Some(endpoint) = other.or_else(same).map(Arc::clone) else {
                 break;

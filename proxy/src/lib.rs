@@ -1,4 +1,21 @@
 //! Takes HTTP requests to living instances.
+//!
+//! First the view. A [`RouteTable`] is made of a [`Config`] and a snapshot of the registry; it
+//! leads from a host and a path to a service's pool of [`Endpoint`]s, among which a [`Balancer`]
+//! chooses. Tables share what they have in common, and all have the same endpoints with the same
+//! counters, so a change of membership costs what it changes. [`RouteTable::explain`] says why a
+//! request goes where it goes. All of this is pure, and so is `http`, which reads and writes
+//! HTTP/1.1 on bytes.
+//!
+//! Then the sockets. [`Shared`] holds what all workers read and whoever watches the registry
+//! replaces. A [`Worker`] is one thread's share: its connections to endpoints, buffers, counters.
+//! [`serve`] accepts on a listener that [`bind`] has made, with one task for each client. In it, a
+//! *connection* reads a head, a *plan* decides where the request goes, a *stream* takes it there
+//! (to another endpoint when the first one fails), an *exchange* passes both bodies with one
+//! endpoint, and a *tunnel* follows a 101. A connection to an endpoint has no task: it is kept by
+//! the worker and borrowed by the client's task for one exchange.
+//!
+//! [`Metrics`] sum up the workers' counters; the [`AccessLog`] is written by a thread of its own.
 
 mod access_log;
 mod balancers;

@@ -52,8 +52,8 @@ pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts clients and serves them, until the phase is `Drain` or its sender is gone and then until the
-/// last request under way is answered.
+/// Accepts clients and serves them, until the phase is `Drain` or its sender is gone and then until
+/// the last request under way is answered.
 ///
 /// Runs in a `tokio::task::LocalSet`; dropping it stops the accepting and leaves connections alone.
 ///

@@ -1,6 +1,13 @@
 //! Reading into and writing from the buffers that connections use.
 
-use std::{future::poll_fn, io, net::Shutdown, pin::Pin, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    net::Shutdown,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use socket2::SockRef;
 use tokio::{
@@ -32,6 +39,19 @@ pub(crate) async fn read(
     Ok(bytes)
 }
 
+/// Reads what there is without waiting; `None` when there is nothing.
+pub(crate) async fn read_now(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Buffer,
+) -> io::Result<Option<usize>> {
+    let mut read = pin!(read(stream, buffer));
+    poll_fn(|cx| match read.as_mut().poll(cx) {
+        Poll::Ready(read) => Poll::Ready(read.map(Some)),
+        Poll::Pending => Poll::Ready(Ok(None)),
+    })
+    .await
+}
+
 /// Writes some of the bytes, at least one.
 pub(crate) async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
@@ -55,8 +75,8 @@ pub(crate) async fn write_all(
     Ok(())
 }
 
-/// Ends a connection so that the last response isn't lost: a close with bytes unread is a reset, and the
-/// system of a client that is reset may throw away what its program hasn't read yet.
+/// Ends a connection so that the last response isn't lost: a close with bytes unread is a reset,
+/// and the system of a client that is reset may throw away what its program hasn't read yet.
 pub(crate) async fn linger(stream: &mut TcpStream, buffer: &mut Buffer, timer: &Timer) {
     if SockRef::from(&*stream).shutdown(Shutdown::Write).is_err() {
         return;

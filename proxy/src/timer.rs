@@ -12,8 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Holds a connection's deadline, which moves with every step of a request.
 ///
-/// Moving it later, as nearly always happens, is a store: the runtime's timer is only moved when it fires
-/// too early.
+/// Moving it later, as nearly always happens, is a store: the runtime's timer is only moved when it
+/// fires too early.
 #[derive(Debug)]
 pub(crate) struct Timer {
     deadline: Cell<Instant>,

@@ -42,8 +42,8 @@ struct Idle {
 impl Upstreams {
     /// Takes a connection that the endpoint hasn't closed, as far as one can know.
     ///
-    /// `surely` asks the kernel too, and not only what it has told so far: for requests that can't be sent
-    /// twice.
+    /// `surely` asks the kernel too, and not only what it has told so far: for requests that can't
+    /// be sent twice.
     pub(crate) fn take(&self, endpoint: &Arc<Endpoint>, surely: bool) -> Option<TcpStream> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&Arc::as_ptr(endpoint))?;
@@ -75,8 +75,8 @@ impl Upstreams {
         }
     }
 
-    /// Closes what was unused for too long, what the other side has closed, and what leads to endpoints
-    /// that get no more requests; returns how many are left.
+    /// Closes what was unused for too long, what the other side has closed, and what leads to
+    /// endpoints that get no more requests; returns how many are left.
     pub(crate) fn sweep(&self, now: Instant, idle_max: Duration, table: &RouteTable) -> usize {
         let mut left = 0;
         self.slots.borrow_mut().retain(|_, slot| {
@@ -104,7 +104,8 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Tells whether the runtime knows of nothing that came in: neither an end nor bytes nobody asked for.
+/// Tells whether the runtime knows of nothing that came in: neither an end nor bytes nobody asked
+/// for.
 fn is_open(stream: &TcpStream) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     match stream.poll_read_ready(&mut cx) {

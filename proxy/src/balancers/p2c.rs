@@ -47,7 +47,8 @@ impl P2c {
         }
     }
 
-    /// Draws a member other than `first` where that is easy: comparing one with itself tells nothing.
+    /// Draws a member other than `first` where that is easy: comparing one with itself tells
+    /// nothing.
     fn other_than(&self, first: usize, bits: u32) -> usize {
         let drawn = self.draw(bits);
         let next = (first + 1) % self.members.len();

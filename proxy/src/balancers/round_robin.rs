@@ -39,7 +39,8 @@ impl Balance for RoundRobin {
     }
 }
 
-/// Spreads the members over one round: the k-th turn of a member of weight w is at (k + ½) / w of it.
+/// Spreads the members over one round: the k-th turn of a member of weight w is at (k + ½) / w of
+/// it.
 fn schedule(weights: &[u64]) -> Vec<u32> {
     let divisor = weights.iter().copied().fold(0, greatest_common_divisor);
     let total: u64 = weights.iter().sum::<u64>() / divisor.max(1);

@@ -58,8 +58,8 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Refuses all that isn't to the letter: sizes with signs or above 64 bits, lines without CR, control
-    /// bytes, data not followed by CR LF.
+    /// Refuses all that isn't to the letter: sizes with signs or above 64 bits, lines without CR,
+    /// control bytes, data not followed by CR LF.
     pub(crate) fn step<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Step<'b>), Malformed> {
         let mut used = 0;
         loop {
@@ -303,7 +303,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_decodes(chunks in vec(vec(any::<u8>(), 0..40), 0..6), cut in 0..200_usize) {
+        fn what_is_encoded_decodes(
+            chunks in vec(vec(any::<u8>(), 0..40), 0..6),
+            cut in 0..200_usize,
+        ) {
             let mut body = Vec::new();
             for chunk in &chunks {
                 encode(chunk, &mut body);

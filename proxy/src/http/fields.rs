@@ -115,9 +115,9 @@ impl<'h, 'b> Fields<'h, 'b> {
     ///
     /// # Errors
     ///
-    /// Refuses framing on which two readers could disagree: a length together with a transfer coding,
-    /// several lengths even when equal, a length that isn't all digits, a coding that doesn't end in
-    /// `chunked`, and any coding in HTTP/1.0 (RFC 9112, sections 6.1 and 6.3).
+    /// Refuses framing on which two readers could disagree: a length together with a transfer
+    /// coding, several lengths even when equal, a length that isn't all digits, a coding that
+    /// doesn't end in `chunked`, and any coding in HTTP/1.0 (RFC 9112, sections 6.1 and 6.3).
     pub(crate) fn read(headers: &'h [Header<'b>], version: Version) -> Result<Self, Malformed> {
         let kinds = headers
             .iter()
@@ -169,7 +169,8 @@ impl<'h, 'b> Fields<'h, 'b> {
             .map(|(header, _)| header.value)
     }
 
-    /// Copies the lines for which `keep` holds and that `Connection` doesn't nominate, byte for byte.
+    /// Copies the lines for which `keep` holds and that `Connection` doesn't nominate, byte for
+    /// byte.
     ///
     /// `head` is the whole head that the lines were read from.
     pub(crate) fn copy(&self, head: &[u8], out: &mut Vec<u8>, keep: impl Fn(Field) -> bool) {

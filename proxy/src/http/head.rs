@@ -1,4 +1,5 @@
-//! What request heads and response heads have in common: where they end, and what is wrong with them.
+//! What request heads and response heads have in common: where they end, and what is wrong with
+//! them.
 
 use memchr::memchr;
 

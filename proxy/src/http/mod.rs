@@ -1,7 +1,9 @@
-//! HTTP/1.1 on bytes: heads, framing, chunks and the headers that a proxy rewrites (RFC 9110, 9112).
+//! HTTP/1.1 on bytes: heads, framing, chunks and the headers that a proxy rewrites (RFC 9110,
+//! 9112).
 //!
-//! Nothing here does input or output. `httparse` cuts a head into tokens; it refuses folded lines, spaces
-//! before a colon, control bytes and a bare CR, and lets a bare LF pass, which [`scan`](head::scan) refuses.
+//! Nothing here does input or output. `httparse` cuts a head into tokens; it refuses folded lines,
+//! spaces before a colon, control bytes and a bare CR, and lets a bare LF pass, which
+//! [`scan`](head::scan) refuses.
 
 pub(crate) mod body;
 pub(crate) mod buffer;

@@ -1,6 +1,6 @@
 //! The responses that the proxy makes by itself: problem documents (RFC 9457).
 
-use std::io::Write;
+use std::{io::Write, time::SystemTime};
 
 use crate::error::Error;
 
@@ -10,7 +10,13 @@ const RETRY_AFTER_SECONDS: u8 = 1;
 /// Appends a response; returns how many bytes its body has.
 ///
 /// A response to HEAD has no body but the header lines of one.
-pub(crate) fn encode(error: Error, to_head: bool, keep_alive: bool, out: &mut Vec<u8>) -> u64 {
+pub(crate) fn encode(
+    error: Error,
+    now: SystemTime,
+    to_head: bool,
+    keep_alive: bool,
+    out: &mut Vec<u8>,
+) -> u64 {
     // Neither text has a character that JSON would want escaped.
     let (status, title, code) = (error.status(), error.title(), error.code());
     let body = format!(
@@ -29,8 +35,10 @@ pub(crate) fn encode(error: Error, to_head: bool, keep_alive: bool, out: &mut Ve
     write!(
         out,
         "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\n\
-         Content-Length: {}\r\nCache-Control: no-store\r\n{retry_after}{connection}\r\n",
+         Content-Length: {}\r\nDate: {}\r\nCache-Control: no-store\r\n\
+         {retry_after}{connection}\r\n",
         body.len(),
+        httpdate::fmt_http_date(now),
     )
     .expect("a vector takes all bytes");
     if to_head {
@@ -47,7 +55,13 @@ mod tests {
     #[test]
     fn a_problem_names_its_reason_and_when_to_come_back() {
         let mut out = Vec::new();
-        encode(Error::NoInstance, false, true, &mut out);
+        encode(
+            Error::NoInstance,
+            SystemTime::UNIX_EPOCH,
+            false,
+            true,
+            &mut out,
+        );
         let text = String::from_utf8(out).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(
@@ -55,6 +69,10 @@ mod tests {
             "{head}"
         );
         assert!(head.ends_with("Retry-After: 1"), "{head}");
+        assert!(
+            head.contains("\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"),
+            "{head}"
+        );
         let document: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(document["reason"], "no_instance");
         assert_eq!(document["status"], 503);
@@ -64,7 +82,16 @@ mod tests {
     #[test]
     fn a_problem_for_head_has_no_body() {
         let mut out = Vec::new();
-        assert_eq!(encode(Error::UnknownHost, true, false, &mut out), 0);
+        assert_eq!(
+            encode(
+                Error::UnknownHost,
+                SystemTime::UNIX_EPOCH,
+                true,
+                false,
+                &mut out
+            ),
+            0
+        );
         assert!(out.ends_with(b"Connection: close\r\n\r\n"));
     }
 }

@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_connection_are_replaced() {
-        let text = "HTTP/1.0 200 Fine\r\nServer: x\r\nConnection: keep-alive, x-mine\r\nX-Mine: 1\r\n\
+        let text = "HTTP/1.0 200 Fine\r\nServer: x\r\nConnection: keep-alive, x-mine\r\n\
+                    X-Mine: 1\r\n\
                     Keep-Alive: 5\r\nContent-Length: 3\r\n\r\n";
         assert_eq!(
             encode(text, GET, true),

@@ -16,8 +16,8 @@ type Pools = GenericHashMap<ServiceName, Arc<Pool>, RandomState, DefaultSharedPt
 
 /// Leads from host and path to a service; immutable, made anew for every snapshot.
 ///
-/// Tables share what they have in common, so a change costs what it changes; endpoints and their counters
-/// are the same in all tables.
+/// Tables share what they have in common, so a change costs what it changes; endpoints and their
+/// counters are the same in all tables.
 #[derive(Debug, Clone)]
 pub struct RouteTable {
     version: u64,
@@ -193,7 +193,8 @@ impl Routes {
         Arc::new(Pool::build(service, &kinds, previous.map(Arc::as_ref)))
     }
 
-    /// Finds the most specific route: by host before by wildcard before any; then by the longest path.
+    /// Finds the most specific route: by host before by wildcard before any; then by the longest
+    /// path.
     fn find(&self, host: &str, path: &str) -> Option<usize> {
         if self.all.is_empty() {
             return None;

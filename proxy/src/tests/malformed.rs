@@ -40,8 +40,10 @@ fn malformed_requests_get_a_400_and_the_connection_ends() {
         "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 1, 1\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: +1\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: x\r\n\r\nx",
-        "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n\
+         0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: gzip\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
         "POST / HTTP/1.0\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

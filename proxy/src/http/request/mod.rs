@@ -129,7 +129,8 @@ impl<'h, 'b> Request<'h, 'b> {
         self.upgrade.is_some()
     }
 
-    /// Appends the head as the server behind us gets it; `nameless` is the host of a request without one.
+    /// Appends the head as the server behind us gets it; `nameless` is the host of a request
+    /// without one.
     pub(crate) fn encode(&self, sender: Sender, nameless: &str, out: &mut Vec<u8>) {
         let host_is_kept = self.authority_is_host_line();
         let target = match self.target {

@@ -108,7 +108,8 @@ fn end_to_end_lines_pass_byte_for_byte() {
 #[test]
 fn lines_of_the_connection_are_dropped() {
     let text = "POST /a HTTP/1.1\r\nHost: a\r\nConnection: close, X-Mine, Host, content-length\r\n\
-                X-Mine: 1\r\nKeep-Alive: 5\r\nProxy-Authorization: x\r\nTE: gzip\r\nUpgrade: h2c\r\n\
+                X-Mine: 1\r\nKeep-Alive: 5\r\nProxy-Authorization: x\r\nTE: gzip\r\n\
+                Upgrade: h2c\r\n\
                 HTTP2-Settings: x\r\nContent-Length: 05\r\nProxy: evil\r\nA: b\r\n\r\n";
     let expected = format!(
         "POST /a HTTP/1.1\r\nHost: a\r\nHTTP2-Settings: x\r\nA: b\r\nContent-Length: 5\r\n{}\r\n",
@@ -119,7 +120,8 @@ fn lines_of_the_connection_are_dropped() {
 
 #[test]
 fn our_own_lines_can_not_be_forged_nor_nominated_away() {
-    let text = "GET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\n\
+    let text = "GET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\
+                X_Forwarded_For: 6.6.6.6\r\n\
                 Forwarded: for=6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\
                 X-Forwarded-Port: 1\r\nConnection: X-Forwarded-For, Forwarded\r\n\r\n";
     let expected = format!("GET /a HTTP/1.1\r\nHost: a\r\n{}\r\n", ours("a"));
@@ -128,7 +130,8 @@ fn our_own_lines_can_not_be_forged_nor_nominated_away() {
 
 #[test]
 fn a_trusted_proxy_is_believed_and_appended_to() {
-    let text = "GET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n\
+    let text = "GET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\n\
+                X-Forwarded-For: 2.2.2.2\r\n\
                 Forwarded: for=1.1.1.1\r\nX-Forwarded-Proto: https\r\n\r\n";
     let expected = "GET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\
                     X-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.1\r\nX-Forwarded-Host: a\r\n\

@@ -1,0 +1,204 @@
+//! One request sent to one endpoint, and its response on the way back.
+
+mod receive;
+mod send;
+
+use std::{cell::Cell, future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use tokio::net::TcpStream;
+
+use self::{
+    receive::receive,
+    send::{SendFault, send},
+};
+use crate::{
+    error::Error,
+    http::{Body, Buffer, response::Asked},
+    timer::{Elapsed, Timer},
+};
+
+/// The size that buffers grow to for large bodies, in bytes.
+const LARGE_BUFFER_BYTES: usize = 64 << 10;
+
+/// Holds the request as it is sent: the head and what is there of the body.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// All that was sent while `is_repeatable`, else what is being sent.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) body: Body,
+    /// Whether `bytes` are the whole request up to here, so that it can be sent again.
+    pub(crate) is_repeatable: bool,
+    /// The most bytes to keep for that.
+    pub(crate) kept_bytes_max: usize,
+}
+
+impl Outgoing {
+    /// Tells whether the body goes from the client's buffer to the endpoint without being kept.
+    fn streams(&self) -> bool {
+        !self.is_repeatable && self.body.is_plain()
+    }
+}
+
+/// Says what the exchange has to know of client and configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) asked: Asked,
+    /// The client keeps the connection.
+    pub(crate) keep_alive: bool,
+    /// The client waits for a 100.
+    pub(crate) expects_continue: bool,
+    /// The client has asked for another protocol.
+    pub(crate) wants_upgrade: bool,
+    /// How long the head of the response may take.
+    pub(crate) request: Duration,
+    /// How long any piece of a body may take.
+    pub(crate) stream_idle: Duration,
+    pub(crate) header_bytes: usize,
+    pub(crate) headers: usize,
+}
+
+/// Lends the connections and buffers of one exchange.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    pub(crate) client: &'a mut TcpStream,
+    pub(crate) upstream: &'a mut TcpStream,
+    pub(crate) from_client: &'a mut Buffer,
+    pub(crate) from_upstream: &'a mut Buffer,
+    pub(crate) to_client: &'a mut Vec<u8>,
+}
+
+/// Tells how an exchange went well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Bytes of content.
+    pub(crate) bytes: u64,
+    /// The client's connection can take another request.
+    pub(crate) keeps_client: bool,
+    /// The endpoint's connection can take another request.
+    pub(crate) keeps_upstream: bool,
+}
+
+/// Tells how an exchange ended otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The endpoint closed the connection before the first byte of a response.
+    Unanswered {
+        /// Nothing of the request was sent.
+        unsent: bool,
+    },
+    /// The client has got nothing yet, and gets this.
+    Failed(Error),
+    /// The client is gone, or has got a part that can't be made whole.
+    Aborted {
+        /// The status that was sent, if it was.
+        status: Option<u16>,
+        bytes: u64,
+        /// The client can tell only by a reset that something is missing.
+        reset: bool,
+    },
+}
+
+/// Follows what both directions of an exchange have to know of each other.
+#[derive(Debug)]
+struct Progress<'t> {
+    timer: &'t Timer,
+    terms: Terms,
+    /// Some bytes of the request were sent.
+    sent: Cell<bool>,
+    /// All of the request was sent.
+    request_done: Cell<bool>,
+    /// The client owes a piece of its body.
+    awaits_client: Cell<bool>,
+    /// The status, once the final head has been handed to the client's connection.
+    status: Cell<Option<u16>>,
+    /// Bytes of content for the client.
+    bytes: Cell<u64>,
+    /// The end of the response is the end of the connection.
+    ends_by_close: Cell<bool>,
+}
+
+/// Sends a request and passes the response on.
+///
+/// `is_closing` is asked when the response begins: whether the client's connection ends with it.
+pub(crate) async fn run(
+    lines: Lines<'_>,
+    outgoing: &mut Outgoing,
+    terms: Terms,
+    timer: &Timer,
+    is_closing: impl Fn() -> bool,
+) -> Result<Reply, Fault> {
+    let progress = Progress {
+        timer,
+        terms,
+        sent: Cell::new(false),
+        request_done: Cell::new(false),
+        awaits_client: Cell::new(false),
+        status: Cell::new(None),
+        bytes: Cell::new(0),
+        ends_by_close: Cell::new(false),
+    };
+    let (client_read, client_write) = lines.client.split();
+    let (upstream_read, upstream_write) = lines.upstream.split();
+    let mut send = pin!(send(
+        client_read,
+        upstream_write,
+        lines.from_client,
+        outgoing,
+        &progress
+    ));
+    let mut receive = pin!(receive(
+        upstream_read,
+        client_write,
+        lines.from_upstream,
+        lines.to_client,
+        &progress,
+        is_closing,
+    ));
+    let mut sending = true;
+    let both = poll_fn(|cx| {
+        if sending {
+            match send.as_mut().poll(cx) {
+                Poll::Ready(Ok(())) => {
+                    progress.request_done.set(true);
+                    sending = false;
+                }
+                Poll::Ready(Err(SendFault::Upstream)) => sending = false,
+                Poll::Ready(Err(SendFault::Client(fault))) => return Poll::Ready(Err(fault)),
+                Poll::Pending => {}
+            }
+        }
+        receive.as_mut().poll(cx)
+    });
+    match timer.guard(both).await {
+        Ok(done) => done,
+        Err(Elapsed) if progress.awaits_client.get() => Err(progress.fault(Error::ClientTimeout)),
+        Err(Elapsed) => Err(progress.fault(Error::UpstreamTimeout)),
+    }
+}
+
+impl Progress<'_> {
+    /// Gives whoever has to act next the time that it has.
+    fn extend(&self) {
+        self.timer.set(match self.status.get() {
+            None if !self.awaits_client.get() => self.terms.request,
+            _ => self.terms.stream_idle,
+        });
+    }
+
+    /// Makes a fault of an error, by what the client has got so far.
+    fn fault(&self, error: Error) -> Fault {
+        match self.status.get() {
+            None => Fault::Failed(error),
+            Some(_) => self.aborted(),
+        }
+    }
+
+    fn aborted(&self) -> Fault {
+        Fault::Aborted {
+            status: self.status.get(),
+            bytes: self.bytes.get(),
+            reset: self.ends_by_close.get(),
+        }
+    }
+}

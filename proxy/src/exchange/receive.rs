@@ -1,0 +1,195 @@
+//! The response's way to the client.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Fault, LARGE_BUFFER_BYTES, Progress, Reply};
+use crate::{
+    error::Error,
+    http::{
+        Body, Buffer, Malformed, Scan, Version, head::scan, request::slots, response::Response,
+    },
+    socket::{read, write},
+};
+
+/// Receives the response and passes it on.
+pub(super) async fn receive(
+    mut upstream: impl AsyncRead + Unpin,
+    mut client: impl AsyncWrite + Unpin,
+    buffer: &mut Buffer,
+    out: &mut Vec<u8>,
+    progress: &Progress<'_>,
+    is_closing: impl Fn() -> bool,
+) -> Result<Reply, Fault> {
+    let (mut body, mut reply) = loop {
+        let head = read_head(&mut upstream, buffer, progress).await?;
+        let next = read_response(&buffer.filled()[..head], out, progress, &is_closing);
+        let next = next.map_err(|_| Fault::Failed(Error::UpstreamMalformed))?;
+        buffer.consume(head);
+        match next {
+            Next::Final(body, reply) => break (body, reply),
+            Next::Interim => {
+                // Until it is out whole no other response can be sent.
+                progress.status.set(Some(100));
+                write_all(&mut client, out, progress).await?;
+                progress.status.set(None);
+                progress.extend();
+            }
+            Next::Switched => {
+                progress.status.set(Some(101));
+                write_all(&mut client, out, progress).await?;
+                return Ok(Reply {
+                    status: 101,
+                    bytes: 0,
+                    keeps_client: false,
+                    keeps_upstream: false,
+                });
+            }
+        }
+    };
+    // Nothing was written yet, so there is still a better answer than half a response.
+    body.transfer(buffer, out)
+        .map_err(|_| Fault::Failed(Error::UpstreamMalformed))?;
+    progress.status.set(Some(reply.status));
+    pass_on(&mut upstream, &mut client, buffer, out, &mut body, progress).await?;
+    reply.bytes = body.bytes();
+    reply.keeps_upstream &= buffer.is_empty() && progress.request_done.get();
+    Ok(reply)
+}
+
+/// Passes the rest of a body on; `out` holds the head and what was there of the body.
+async fn pass_on(
+    upstream: &mut (impl AsyncRead + Unpin),
+    client: &mut (impl AsyncWrite + Unpin),
+    buffer: &mut Buffer,
+    out: &mut Vec<u8>,
+    body: &mut Body,
+    progress: &Progress<'_>,
+) -> Result<(), Fault> {
+    loop {
+        progress.bytes.set(body.bytes());
+        write_all(client, out, progress).await?;
+        while body.is_plain() && !buffer.is_empty() {
+            let bytes = body.plain(buffer.filled().len());
+            let bytes = write(client, &buffer.filled()[..bytes]).await;
+            let bytes = bytes.map_err(|_| progress.aborted())?;
+            buffer.consume(bytes);
+            body.passed(bytes);
+            progress.bytes.set(body.bytes());
+            progress.extend();
+        }
+        if body.is_done() {
+            return Ok(());
+        }
+        if body.exceeds(buffer.capacity() as u64) {
+            buffer.grow(LARGE_BUFFER_BYTES);
+        }
+        progress.extend();
+        match read(upstream, buffer).await {
+            Ok(0) if body.end(out) => {}
+            Ok(bytes) if bytes > 0 => {}
+            _ => return Err(progress.aborted()),
+        }
+        if !body.is_plain() {
+            body.transfer(buffer, out).map_err(|_| progress.aborted())?;
+        }
+    }
+}
+
+/// Says what a head of a response leads to.
+enum Next {
+    /// Another head.
+    Interim,
+    /// A tunnel.
+    Switched,
+    Final(Body, Reply),
+}
+
+/// Reads until the head of a response is there; returns its length.
+async fn read_head(
+    upstream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Buffer,
+    progress: &Progress<'_>,
+) -> Result<usize, Fault> {
+    let malformed = Fault::Failed(Error::UpstreamMalformed);
+    let mut first = buffer.is_empty();
+    let mut scanned = 0;
+    loop {
+        match scan(buffer.filled(), scanned).map_err(|_| malformed)? {
+            Scan::Complete(bytes) if bytes <= progress.terms.header_bytes => return Ok(bytes),
+            Scan::Complete(_) => return Err(malformed),
+            Scan::Partial { scanned: bytes } => scanned = bytes,
+        }
+        if buffer.filled().len() > progress.terms.header_bytes {
+            return Err(malformed);
+        }
+        if buffer.spare().is_empty() {
+            buffer.grow(buffer.capacity() * 2);
+        }
+        match read(upstream, buffer).await {
+            Ok(bytes) if bytes > 0 => first = false,
+            _ if first => {
+                let unsent = !progress.sent.get();
+                return Err(Fault::Unanswered { unsent });
+            }
+            _ => return Err(Fault::Failed(Error::UpstreamReset)),
+        }
+    }
+}
+
+/// Reads a head and appends what the client gets of it.
+fn read_response(
+    head: &[u8],
+    out: &mut Vec<u8>,
+    progress: &Progress<'_>,
+    is_closing: impl Fn() -> bool,
+) -> Result<Next, Malformed> {
+    let terms = &progress.terms;
+    let mut slots = slots();
+    let response = Response::parse(head, &mut slots[..terms.headers])?;
+    if response.status == 101 {
+        let expected = terms.wants_upgrade && response.upgrades();
+        if !expected {
+            return Err(Malformed::Syntax("nobody asked for another protocol"));
+        }
+        response.encode_interim(out);
+        return Ok(Next::Switched);
+    }
+    if response.is_interim() {
+        let asked = response.status != 100 || terms.expects_continue;
+        if asked && terms.asked.version == Version::Http11 {
+            response.encode_interim(out);
+        }
+        return Ok(Next::Interim);
+    }
+    let body = response.body(terms.asked);
+    // A response before the request's end may leave a part of it unread.
+    let whole = progress.request_done.get() && response.has_end(terms.asked);
+    let keeps_client = terms.keep_alive && whole && !is_closing();
+    progress.ends_by_close.set(!response.has_end(terms.asked));
+    response.encode(terms.asked, keeps_client, out);
+    let reply = Reply {
+        status: response.status,
+        bytes: 0,
+        keeps_client,
+        keeps_upstream: response.keeps_alive() && !body.ends_by_close(),
+    };
+    Ok(Next::Final(body, reply))
+}
+
+/// Writes all of `out` and empties it.
+async fn write_all(
+    client: &mut (impl AsyncWrite + Unpin),
+    out: &mut Vec<u8>,
+    progress: &Progress<'_>,
+) -> Result<(), Fault> {
+    let mut written = 0;
+    while written < out.len() {
+        let bytes = write(client, &out[written..]).await;
+        written += bytes.map_err(|_| progress.aborted())?;
+        if written < out.len() {
+            progress.extend();
+        }
+    }
+    out.clear();
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The request's way to the endpoint.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Fault, LARGE_BUFFER_BYTES, Outgoing, Progress};
+use crate::{
+    http::Buffer,
+    socket::{read, write},
+};
+
+/// Says why the sending of a request has ended.
+pub(super) enum SendFault {
+    /// The endpoint takes no more; a response may still come.
+    Upstream,
+    Client(Fault),
+}
+
+/// Sends the request: what is there of it, then the rest of the body as it comes.
+pub(super) async fn send(
+    mut client: impl AsyncRead + Unpin,
+    mut upstream: impl AsyncWrite + Unpin,
+    from_client: &mut Buffer,
+    outgoing: &mut Outgoing,
+    progress: &Progress<'_>,
+) -> Result<(), SendFault> {
+    let mut written = 0;
+    loop {
+        while written < outgoing.bytes.len() {
+            let bytes = write(&mut upstream, &outgoing.bytes[written..]).await;
+            written += bytes.map_err(|_| SendFault::Upstream)?;
+            progress.sent.set(true);
+            if written < outgoing.bytes.len() {
+                progress.extend();
+            }
+        }
+        if outgoing.body.is_done() {
+            return Ok(());
+        }
+        if outgoing.bytes.len() > outgoing.kept_bytes_max {
+            outgoing.is_repeatable = false;
+        }
+        if !outgoing.is_repeatable {
+            outgoing.bytes.clear();
+            written = 0;
+        }
+        more(&mut client, from_client, outgoing, progress).await?;
+        while outgoing.streams() && !from_client.is_empty() {
+            let bytes = outgoing.body.plain(from_client.filled().len());
+            let bytes = write(&mut upstream, &from_client.filled()[..bytes]).await;
+            let bytes = bytes.map_err(|_| SendFault::Upstream)?;
+            from_client.consume(bytes);
+            outgoing.body.passed(bytes);
+            progress.extend();
+        }
+    }
+}
+
+/// Waits for more of the body; moves it to `outgoing` unless it can go on from where it is.
+async fn more(
+    client: &mut (impl AsyncRead + Unpin),
+    from_client: &mut Buffer,
+    outgoing: &mut Outgoing,
+    progress: &Progress<'_>,
+) -> Result<(), SendFault> {
+    loop {
+        if !from_client.is_empty() {
+            if outgoing.streams() {
+                return Ok(());
+            }
+            let before = outgoing.bytes.len();
+            let moved = outgoing.body.transfer(from_client, &mut outgoing.bytes);
+            moved.map_err(|malformed| SendFault::Client(progress.fault(malformed.into())))?;
+            if outgoing.bytes.len() > before || outgoing.body.is_done() {
+                return Ok(());
+            }
+        }
+        // What is left is a piece of a line between chunks, and needs the rest of it.
+        if outgoing.body.exceeds(from_client.capacity() as u64) {
+            from_client.grow(LARGE_BUFFER_BYTES);
+        }
+        progress.awaits_client.set(true);
+        progress.extend();
+        let read = read(client, from_client).await;
+        progress.awaits_client.set(false);
+        progress.extend();
+        if !read.is_ok_and(|bytes| bytes > 0) {
+            return Err(SendFault::Client(progress.aborted()));
+        }
+    }
+}
