@@ -161,6 +161,101 @@ fn the_reference_has_every_key_and_no_other() {
 }
 
 #[test]
+fn the_defaults_in_the_reference_are_those_of_the_program() {
+    let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let mut count = 0;
+    for (table, heading) in TABLES {
+        // Of lists and sources there are none by default.
+        if table.starts_with("[[") || table.starts_with("[sources") {
+            continue;
+        }
+        let start = page.find(&format!("{heading}\n")).unwrap();
+        let section = page[start + heading.len()..].split("\n##").next().unwrap();
+        for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let mut cells = row.split(" | ");
+            let key = cells.next().unwrap().trim_end_matches('`');
+            let Some(default) = cells.next().and_then(|cell| cell.strip_prefix('`')) else {
+                continue;
+            };
+            let text = format!("{table}\n{key} = {}\n", default.trim_end_matches('`'));
+            let document = Document::parse("f", text, &Environment::default()).unwrap();
+            assert_eq!(
+                Config::from_document(&document),
+                Ok(Config::default()),
+                "{heading} {key}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
+#[test]
+fn the_quick_start_works_as_printed() {
+    let signpost = crate::support::signpost::Signpost::start("");
+    let page = fs::read_to_string(root().join("README.md")).unwrap();
+    let quick_start = page.split("## Quick start").nth(1).unwrap();
+    let quick_start = quick_start.split("### With ZooKeeper").next().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let dns = signpost.dns().port().to_string();
+    let program = crate::support::signpost::PROGRAM;
+    let replaced = |text: &str| {
+        text.replace("9000", &upstream)
+            .replace("5300", &dns)
+            .replace(
+                "http://127.0.0.1:8080",
+                &format!("http://{}", signpost.proxy()),
+            )
+            .replace("http://127.0.0.1:8081", &signpost.admin())
+            .replace("cargo run --release --", program)
+    };
+    // The first block starts the server, which runs already.
+    let blocks = blocks(quick_start, "console");
+    let mut script = String::from("trap 'kill $(jobs -p)' EXIT\n");
+    let mut expected = String::new();
+    for line in blocks[1..].iter().flat_map(|block| block.lines()) {
+        let line = replaced(line);
+        match line.strip_prefix("$ ") {
+            // What is started in the background says too much, and has to be there for what follows.
+            Some(command) if command.ends_with('&') => script.push_str(&format!(
+                "{} >/dev/null 2>&1 &\nuntil curl -s -o /dev/null http://127.0.0.1:{upstream}/; do sleep 0.1; done\n",
+                command.trim_end_matches('&')
+            )),
+            Some(command) => script.push_str(&format!("{command}\n")),
+            None if line.starts_with("  ") => {
+                script.truncate(script.trim_end().len());
+                script.push_str(&format!("\n{line}\n"));
+            }
+            None => expected.push_str(&format!("{line}\n")),
+        }
+    }
+    let output = Command::new("bash")
+        .args(["-euc", &script])
+        .env("SIGNPOST_ADMIN", signpost.admin())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{text}{errors}");
+    let mut printed = text.lines();
+    for line in expected.lines() {
+        assert!(
+            printed.any(|one| one == line),
+            "{line} is missing:\n{text}{errors}"
+        );
+    }
+    for part in [
+        "Directory listing",
+        "web      1          1",
+        "rcode: NOERROR",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
 fn the_documented_commands_and_paths_exist() {
     let help = crate::support::run(crate::support::signpost::PROGRAM, &["--help"]);
     let operations = fs::read_to_string(root().join("docs/operations.md")).unwrap();

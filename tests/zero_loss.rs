@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -12,10 +13,11 @@ use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{
-    net::TcpListener,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     runtime::Runtime,
     sync::oneshot,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 use crate::support::signpost::Signpost;
@@ -104,6 +106,7 @@ fn churn_and_reloads_under_load_fail_no_request() {
             .spawn()
             .expect("wrk is installed");
         let load = tokio::task::spawn_blocking(|| load.wait_with_output());
+        let newcomers = tokio::spawn(connect_anew(signpost.proxy()));
         tokio::pin!(load);
 
         let (mut number, mut reloads) = (INSTANCES, 0);
@@ -131,6 +134,8 @@ fn churn_and_reloads_under_load_fail_no_request() {
             }
         };
         assert!(number > INSTANCES + 200, "only {number} instances came");
+        let connected = newcomers.await.unwrap();
+        assert!(connected > 500, "only {connected} connections");
         String::from_utf8(output.stdout).unwrap()
     });
     let reloaded = signpost.logged("configuration reloaded").len();
@@ -142,10 +147,28 @@ fn churn_and_reloads_under_load_fail_no_request() {
     assert!(!report.contains("Non-2xx"), "{report}\n{}", signpost.log());
 }
 
+/// Sends requests on connections of their own for as long as the load lasts; returns how many.
+async fn connect_anew(proxy: SocketAddr) -> usize {
+    let end = Instant::now() + LOAD;
+    let mut count = 0;
+    while Instant::now() < end {
+        let mut stream = TcpStream::connect(proxy).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        count += 1;
+        // Few enough that no port is used a second time.
+        sleep(Duration::from_millis(10)).await;
+    }
+    count
+}
+
 /// A configuration in which a route and a zone come and go; what the load uses stays.
 fn config(number: usize) -> String {
     match number % 2 {
-        0 => "[[proxy.routes]]\nhost = 'other.example'\nservice = 'web'\n[[dns.zones]]\ndomain = 'a.test'\n[dns]\nlisten = ['127.0.0.1:0']\n".to_owned(),
+        0 => "[[proxy.routes]]\nhost = 'other.example'\nservice = 'web'\n[[dns.zones]]\ndomain = 'a.test'\n[dns]\nlisten = ['127.0.0.1:0', '127.0.0.2:0']\n[[proxy.listeners]]\nlisten = '127.0.0.1:0'\n[[proxy.listeners]]\nlisten = '127.0.0.2:0'\n".to_owned(),
         _ => format!("[proxy.timeouts]\nidle = '{}s'\n", 60 + number),
     }
 }
