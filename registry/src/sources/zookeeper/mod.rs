@@ -30,16 +30,19 @@ use crate::{Error, Source, Updates};
 #[derive(Debug)]
 pub struct Zookeeper {
     config: Config,
+    /// Outlives a run, so that what vanishes between two of them has its delay, too.
+    tree: Tree,
 }
 
 impl From<Config> for Zookeeper {
     fn from(config: Config) -> Self {
-        Self { config }
+        let tree = Tree::new(config.removal_delay.get(), config.records_max);
+        Self { config, tree }
     }
 }
 
 impl Zookeeper {
-    async fn run_once(&self, updates: &Updates) -> Result<Infallible, Error> {
+    async fn run_once(&mut self, updates: &Updates) -> Result<Infallible, Error> {
         let config = &self.config;
         let ensemble = config.ensemble()?;
         let client = ensemble.connect().await?;
@@ -49,10 +52,18 @@ impl Zookeeper {
             ensemble.chroot(),
             config.format,
         );
-        let tree = Tree::new(config.removal_delay.get(), config.records_max);
+        self.tree.restart();
         let audit_interval = config.audit_interval.get();
         let records_max = config.records_max;
-        let run = Run::start(client, layout, tree, records_max, audit_interval, updates).await?;
+        let run = Run::start(
+            client,
+            layout,
+            &mut self.tree,
+            records_max,
+            audit_interval,
+            updates,
+        )
+        .await?;
         Ok(run.run().await?)
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Run<'a> {
     updates: &'a Updates,
     layout: Arc<Layout>,
     session: Session,
-    tree: Tree,
+    tree: &'a mut Tree,
     records_max: usize,
     audit_interval: Duration,
     /// An event for the root itself: everything may have changed.
@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
     pub(super) async fn start(
         client: Client,
         layout: Layout,
-        tree: Tree,
+        tree: &'a mut Tree,
         records_max: usize,
         audit_interval: Duration,
         updates: &'a Updates,

@@ -55,7 +55,7 @@ impl<T> Scan<T> {
     }
 }
 
-/// Keeps the books of one run.
+/// Keeps the books.
 #[derive(Debug)]
 pub(super) struct Tree {
     known: HashMap<Arc<str>, Known>,
@@ -98,6 +98,16 @@ impl Tree {
             full: false,
             removal_delay,
             records_max,
+        }
+    }
+
+    /// Begins another run: what is known is kept until the run has read everything.
+    ///
+    /// Whatever it reads counts as newer, for the ensemble may have been set up anew meanwhile.
+    pub(super) fn restart(&mut self) {
+        self.abandon_reads();
+        for known in self.known.values_mut() {
+            known.node.version.modified = i64::MIN;
         }
     }
 

@@ -294,3 +294,29 @@ async fn the_limit_leaves_out_what_is_too_much_and_says_so() {
     tree.mark("web/a");
     assert_eq!(tree.next_read(), Some("web/a".into()));
 }
+
+#[test]
+fn what_vanishes_between_two_runs_has_its_delay_and_older_versions_count_again() {
+    let (mut tree, now) = (tree(), Instant::now());
+    tree.commit(
+        scan([
+            ("web/a", node("web/a", 10, 10, 80)),
+            ("web/b", node("web/b", 11, 11, 80)),
+        ]),
+        Key::new("/"),
+        now,
+    );
+    tree.restart();
+    // The next run finds one gone, and the other in an ensemble that counts from the beginning again.
+    let reset = tree.commit(
+        scan([("web/a", node("web/a", 1, 1, 81))]),
+        Key::new("/"),
+        now,
+    );
+    let Update::Reset { entries, .. } = &reset else {
+        panic!("{reset:?}");
+    };
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0].instances[0].ports[0].number, 81);
+    assert_eq!(tree.expire(now + DELAY), removed("web/b"));
+}
