@@ -148,16 +148,12 @@ impl Server {
     ///
     /// Returns what can't be done, by the key that asks for it; then nothing has changed.
     pub async fn reconfigure(&mut self, config: Config) -> Result<(), Problem> {
-        if config == *self.config {
-            return Ok(());
-        }
-        // First whatever can fail.
+        // First whatever can fail. Also when nothing is different: the token's file may say something
+        // new, and the access log may have been moved away.
         let pending = self.listeners.bind(&config, self.workers.count())?;
         let access = access(&config)?;
-        if config.proxy.access_log != self.config.proxy.access_log {
-            let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
-            reopened.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
-        }
+        let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
+        reopened.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
         for key in needs_restart(&self.config, &config) {
             tracing::warn!(key, "has changed and waits for a restart");
         }

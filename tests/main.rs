@@ -5,6 +5,7 @@
     reason = "a test that cannot go on ends by panicking"
 )]
 
+mod admin;
 mod bad_input;
 mod check;
 mod docs;
