@@ -6,7 +6,7 @@ use ::config::Duration;
 use clap::Args;
 use registry::{InstanceId, PortName, Registration, ServiceName};
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::{
     logs,
     registrar::{self, Check, Target},
@@ -88,7 +88,7 @@ impl Register {
                 "--every and --timeout must be longer than 0",
             ));
         }
-        runtime()?.block_on(async {
+        block_on(async {
             let target = Target::parse(&self.to, self.auth(), self.token_file.as_deref())
                 .map_err(|reason| Failure::usage(format!("--to: {reason}")))?;
             let registrar = registrar::Registrar {

@@ -6,7 +6,7 @@ use ::config::Environment;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::{Config, Server, logs};
 
 /// Run the server
@@ -36,7 +36,7 @@ impl Run {
             log.format = format;
         }
         logs::start(&log).map_err(|reason| Failure::usage(format!("--log-level: {reason}")))?;
-        runtime()?.block_on(self.serve(config, environment))
+        block_on(self.serve(config, environment))
     }
 
     async fn serve(self, config: Config, environment: Environment) -> Result<(), Failure> {

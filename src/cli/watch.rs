@@ -15,7 +15,7 @@ use tokio::{
 };
 use zookeeper_client::{Client, Error, OneshotWatcher};
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::logs;
 
 /// Run a command each time a znode changes, with its content on standard input
@@ -70,7 +70,7 @@ impl Watch {
             path,
             seen: None,
         };
-        runtime()?.block_on(self.watch(znode))
+        block_on(self.watch(znode))
     }
 
     /// Watches until SIGTERM or SIGINT; a command under way is waited for.
