@@ -257,6 +257,16 @@ impl Agent {
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
     }
+
+    /// Waits for its end and returns the exit code.
+    fn wait(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the agent ends", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
 }
 
 impl Drop for Agent {
@@ -370,4 +380,115 @@ fn a_watched_znode_runs_the_command_with_each_content() {
     eventually("the znode made anew arrives", || {
         content() == "one\ntwo\nthree\n"
     });
+}
+
+/// A znode of an ensemble of one, and a directory with files by which a command says how it goes.
+struct Watched {
+    runtime: Runtime,
+    ensemble: Ensemble,
+    writer: Client,
+    directory: tempfile::TempDir,
+}
+
+impl Watched {
+    /// More than a pipe holds.
+    const BYTES: usize = 200 << 10;
+
+    fn start() -> Option<Self> {
+        let runtime = Runtime::new().unwrap();
+        let ensemble = runtime.block_on(Ensemble::start(1))?;
+        let writer = runtime.block_on(ensemble.client(PATIENCE));
+        let watched = Self {
+            runtime,
+            ensemble,
+            writer,
+            directory: tempfile::tempdir().unwrap(),
+        };
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let create = watched
+            .writer
+            .create("/big", &[b'x'; Self::BYTES], &options);
+        watched.runtime.block_on(create).unwrap();
+        Some(watched)
+    }
+
+    fn watch(&self, script: &str) -> Agent {
+        let url = format!("zookeeper://{}/big", self.ensemble.connect());
+        let script = format!("cd {}; {script}", self.directory.path().display());
+        Agent::start(&["watch", &url, "--", "sh", "-c", &script])
+    }
+
+    fn change(&self) {
+        let set = self.writer.set_data("/big", &[b'y'; Self::BYTES], None);
+        self.runtime.block_on(set).unwrap();
+    }
+
+    fn has(&self, file: &str) -> bool {
+        self.directory.path().join(file).exists()
+    }
+
+    fn make(&self, file: &str) {
+        std::fs::write(self.directory.path().join(file), "").unwrap();
+    }
+
+    fn remove(&self, file: &str) {
+        std::fs::remove_file(self.directory.path().join(file)).unwrap();
+    }
+}
+
+#[test]
+fn a_signal_waits_for_the_watchs_command_and_a_second_one_kills_it() {
+    let Some(watched) = Watched::start() else {
+        return;
+    };
+    // The file goes with the directory: nothing outlives a test that fails.
+    let waits = "echo $$ > pid.new; mv pid.new pid; while [ -e hold ]; do sleep 0.02; done";
+    watched.make("hold");
+    let mut agent = watched.watch(&format!("{waits}; cat > out; touch done"));
+    eventually("the command runs", || watched.has("pid"));
+    agent.signal(Signal::SIGTERM);
+    let ended = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_millis(20));
+        agent.0.try_wait().unwrap()
+    });
+    assert_eq!(ended.take(20).flatten().next(), None, "it waits");
+    watched.remove("hold");
+    assert_eq!(agent.wait(), Some(0));
+    assert!(watched.has("done"));
+    let out = std::fs::read(watched.directory.path().join("out")).unwrap();
+    assert_eq!(out.len(), Watched::BYTES);
+
+    watched.remove("pid");
+    watched.make("hold");
+    let mut agent = watched.watch(waits);
+    eventually("the command runs", || watched.has("pid"));
+    agent.signal(Signal::SIGTERM);
+    agent.signal(Signal::SIGINT);
+    assert_eq!(agent.wait(), Some(3));
+    let pid = std::fs::read_to_string(watched.directory.path().join("pid")).unwrap();
+    let pid = Pid::from_raw(pid.trim().parse().unwrap());
+    assert!(kill(pid, None).is_err(), "the command is dead");
+}
+
+#[test]
+fn a_command_may_hand_its_input_to_one_who_never_reads_it() {
+    let Some(watched) = Watched::start() else {
+        return;
+    };
+    watched.make("hold");
+    let agent = watched.watch(
+        "exec 3<&0; (while [ -e hold ]; do sleep 0.02; done) <&3 3<&- & \
+         touch run.$SIGNPOST_WATCH_ZXID",
+    );
+    let runs = || {
+        let files = std::fs::read_dir(watched.directory.path()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with("run."))
+            .count()
+    };
+    eventually("the command runs", || runs() == 1);
+    watched.change();
+    eventually("the change runs it again", || runs() == 2);
+    drop(agent);
 }

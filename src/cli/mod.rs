@@ -44,6 +44,14 @@ impl Failure {
             code: 2,
         }
     }
+
+    /// Something was left undone at the end: exit code 3.
+    fn unclean(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            code: 3,
+        }
+    }
 }
 
 #[derive(Debug, Parser)]

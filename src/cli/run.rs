@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use ::config::Environment;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, block_on};
-use crate::{Config, Server, logs};
+use crate::{Config, Server, logs, signals::Signals};
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -43,29 +42,16 @@ impl Run {
         let mut server = Server::start(config)
             .await
             .map_err(|problem| Failure::failed(problem.to_string()))?;
-        let failed =
-            |error: std::io::Error| Failure::failed(format!("can't take signals: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let asked_to_end = async {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            }
-        };
-        let name = server.serve(self.config, environment, asked_to_end).await;
+        let mut signals = Signals::take().map_err(Failure::failed)?;
+        let name = server.serve(self.config, environment, signals.next()).await;
         tracing::info!(signal = name, "draining");
         let clean = tokio::select! {
             clean = server.drain() => clean,
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            _ = signals.next() => false,
         };
         match clean {
             true => Ok(()),
-            false => Err(Failure {
-                text: "stopped with requests under way".to_owned(),
-                code: 3,
-            }),
+            false => Err(Failure::unclean("stopped with requests under way")),
         }
     }
 }
