@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use health::Health;
 use registry::{InstanceId, Registration, ServiceName};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, sleep, timeout};
 use trouble::Trouble;
 
 use crate::signals::Signals;
@@ -30,6 +30,9 @@ const AGREE_EVERY: Duration = Duration::from_secs(2);
 
 /// How long taking the instance out at the end may take: the store may be away.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long is waited before that is tried again.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(200);
 
 /// Keeps one instance registered.
 #[derive(Debug)]
@@ -70,13 +73,27 @@ impl Registrar {
         if !target.may_hold() {
             return Ok(());
         }
-        let remove = target.remove(&self.service, &self.id);
         tokio::select! {
-            removed = timeout(REMOVAL_PATIENCE, remove) => match removed {
-                Ok(removed) => removed.map_err(|trouble| End::LeftIn(trouble.to_string())),
-                Err(_) => Err(End::LeftIn(format!("it took longer than {REMOVAL_PATIENCE:?}"))),
-            },
+            done = self.take_out(&mut target) => done.map_err(End::LeftIn),
             signal = signals.next() => Err(End::LeftIn(format!("{signal} came meanwhile"))),
+        }
+    }
+
+    /// Removes the instance; what may pass is tried again for as long as there is time.
+    async fn take_out(&self, target: &mut Target) -> Result<(), String> {
+        let mut last = "no answer".to_owned();
+        let removed = timeout(REMOVAL_PATIENCE, async {
+            loop {
+                match target.remove(&self.service, &self.id).await {
+                    Err(Trouble::Passing(reason)) => last = reason,
+                    done => return done,
+                }
+                sleep(REMOVAL_PAUSE).await;
+            }
+        });
+        match removed.await {
+            Ok(done) => done.map_err(|refused| refused.to_string()),
+            Err(_) => Err(format!("tried for {REMOVAL_PATIENCE:?}: {last}")),
         }
     }
 
