@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use url::Url;
+use url::{Position, Url};
 
 /// How large an answer may be.
 const REPLY_BYTES_MAX: usize = 256 << 20;
@@ -31,7 +31,7 @@ impl Reply {
     }
 }
 
-/// Sends one request on a connection of its own.
+/// Sends a request about `path`, below the URL `base`, on a connection of its own.
 ///
 /// # Errors
 ///
@@ -45,10 +45,32 @@ pub(crate) async fn send(
     patience: Duration,
 ) -> Result<Reply, String> {
     let url = parse(base)?;
-    match tokio::time::timeout(patience, exchange(&url, method, path, token, body)).await {
+    let target = format!("{}{path}", url.path().trim_end_matches('/'));
+    let exchange = exchange(&url, method, &target, token, body);
+    within(patience, base, exchange).await
+}
+
+/// Gets what is at a URL, path and query as they are, on a connection of its own.
+///
+/// # Errors
+///
+/// Returns in words what went wrong, with the URL.
+pub(crate) async fn fetch(text: &str, patience: Duration) -> Result<Reply, String> {
+    let url = parse(text)?;
+    let target = &url[Position::BeforePath..Position::AfterQuery];
+    let exchange = exchange(&url, Method::GET, target, None, Bytes::new());
+    within(patience, text, exchange).await
+}
+
+async fn within(
+    patience: Duration,
+    url: &str,
+    exchange: impl Future<Output = Result<Reply, String>>,
+) -> Result<Reply, String> {
+    match tokio::time::timeout(patience, exchange).await {
         Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(reason)) => Err(format!("{base}: {reason}")),
-        Err(_) => Err(format!("{base}: no answer within {patience:?}")),
+        Ok(Err(reason)) => Err(format!("{url}: {reason}")),
+        Err(_) => Err(format!("{url}: no answer within {patience:?}")),
     }
 }
 
@@ -67,10 +89,11 @@ pub(crate) fn parse(text: &str) -> Result<Url, String> {
     }
 }
 
+/// Sends a request for `target`, a path and perhaps a query, to the host of a URL.
 async fn exchange(
     url: &Url,
     method: Method,
-    path: &str,
+    target: &str,
     token: Option<&Secret>,
     body: Bytes,
 ) -> Result<Reply, String> {
@@ -80,10 +103,9 @@ async fn exchange(
     let stream = TcpStream::connect((bare, port))
         .await
         .map_err(|error| error.to_string())?;
-    let path = format!("{}{path}", url.path().trim_end_matches('/'));
     let mut request = Request::builder()
         .method(method)
-        .uri(path)
+        .uri(target)
         .header(header::HOST, format!("{host}:{port}"))
         .header(
             header::USER_AGENT,

@@ -35,6 +35,7 @@ mod logs;
 mod registrar;
 mod reload;
 mod server;
+mod signals;
 mod views;
 mod workers;
 

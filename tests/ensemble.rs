@@ -1,7 +1,7 @@
 //! The whole way from a ZooKeeper ensemble to answers and requests, and what an outage does to it.
 
 use std::{
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -21,6 +21,9 @@ use crate::support::{
 };
 
 const NAME: &str = "what.svc.internal.";
+
+/// What `signpost register` asks for.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An ensemble of three with a signpost that watches it.
 struct Chain {
@@ -60,6 +63,11 @@ impl Chain {
         client::addresses(self.signpost.dns(), name)
     }
 
+    /// Returns where an agent registers.
+    fn target(&self) -> String {
+        format!("zookeeper://{}/service/business", self.ensemble.connect())
+    }
+
     fn is_stale(&self) -> bool {
         let (_, sources) = self.signpost.get("/v1/sources");
         sources[0]["stale_since"].is_u64()
@@ -97,12 +105,9 @@ fn an_ephemeral_znode_is_an_instance_for_as_long_as_its_session_lives() {
     let best = best.min().unwrap();
     assert!(best < Duration::from_millis(50), "it took {best:?}");
 
-    chain.create(
-        &owner,
-        "/service/business/what/s1",
-        &data,
-        CreateMode::Ephemeral,
-    );
+    // A process of its own, which can be killed.
+    let (to, port) = (chain.target(), upstream.port().to_string());
+    let mut agent = Agent::register(&["--id", "s1", "--port", &port, "--to", &to]);
     eventually("the instance is answered", || {
         chain.addresses(NAME) == ["127.0.0.1"]
     });
@@ -113,11 +118,13 @@ fn an_ephemeral_znode_is_an_instance_for_as_long_as_its_session_lives() {
     let answer = signpost.curl("what.svc.internal", "/");
     assert_eq!(answer, (200, "nine".to_owned()));
 
-    // Dropping the client ends its session, as the death of its process would.
-    drop(owner);
-    eventually("the instance leaves with its session", || {
+    // Nobody ends the session of a killed process but the servers, when its time is over. What it
+    // has said last may have been up to a third of that time ago.
+    agent.kill();
+    let stays = eventually("the instance leaves with its session", || {
         chain.addresses(NAME).is_empty()
     });
+    assert!(stays > SESSION_TIMEOUT / 2, "it has left after {stays:?}");
     assert_eq!(signpost.curl("what.svc.internal", "/").0, 503);
     let answer = client::query(signpost.dns(), NAME, RecordType::A);
     let code = answer.metadata.response_code;
@@ -246,16 +253,51 @@ struct Agent(Child);
 
 impl Agent {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with_log(arguments, Stdio::inherit())
+    }
+
+    /// Registers an instance of the service `what`.
+    fn register(arguments: &[&str]) -> Self {
+        Self::start(&[&["register", "--service", "what"], arguments].concat())
+    }
+
+    /// Registers one, with the log in a file.
+    fn register_with_log(arguments: &[&str], log: &std::path::Path) -> Self {
+        let arguments = [&["register", "--service", "what"], arguments].concat();
+        Self::start_with_log(&arguments, std::fs::File::create(log).unwrap().into())
+    }
+
+    fn start_with_log(arguments: &[&str], log: Stdio) -> Self {
         let process = Command::new(PROGRAM)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn();
         Self(process.unwrap())
     }
 
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+
+    /// Waits for its end and returns the exit code.
+    fn wait(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the agent ends", || {
+            status = self.ended();
+            status.is_some()
+        });
+        status.unwrap().code()
     }
 }
 
@@ -274,25 +316,10 @@ fn the_registrar_follows_its_check_and_outlives_its_session() {
     };
     let mut upstream = Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let port = upstream.as_ref().unwrap().local_addr().unwrap().port();
-    let (check, to) = (
-        format!("tcp://127.0.0.1:{port}"),
-        format!("zookeeper://{}/service/business", chain.ensemble.connect()),
-    );
+    let (check, to) = (format!("tcp://127.0.0.1:{port}"), chain.target());
     let port = port.to_string();
-    let agent = Agent::start(&[
-        "register",
-        "--service",
-        "what",
-        "--id",
-        "s1",
-        "--port",
-        &port,
-        "--check",
-        &check,
-        "--every",
-        "200ms",
-        "--to",
-        &to,
+    let mut agent = Agent::register(&[
+        "--id", "s1", "--port", &port, "--check", &check, "--every", "200ms", "--to", &to,
     ]);
     eventually("it is registered", || {
         chain.addresses(NAME) == ["127.0.0.1"]
@@ -329,7 +356,69 @@ fn the_registrar_follows_its_check_and_outlives_its_session() {
     });
 
     agent.signal(Signal::SIGTERM);
-    eventually("it takes itself out", || chain.addresses(NAME).is_empty());
+    let took = eventually("it takes itself out", || chain.addresses(NAME).is_empty());
+    assert!(took < SESSION_TIMEOUT / 2, "it left after {took:?}");
+    assert_eq!(agent.wait(), Some(0));
+}
+
+#[test]
+fn an_instance_that_cannot_be_taken_out_is_an_unclean_stop() {
+    let runtime = Runtime::new().unwrap();
+    let Some(mut ensemble) = runtime.block_on(Ensemble::start(1)) else {
+        return;
+    };
+    let reader = runtime.block_on(ensemble.client(PATIENCE));
+    let to = format!("zookeeper://{}/service", ensemble.connect());
+    let mut agents =
+        ["a", "b"].map(|id| Agent::register(&["--id", id, "--port", "80", "--to", &to]));
+    for id in ["a", "b"] {
+        let path = format!("/service/what/{id}");
+        eventually("it is registered", || {
+            let stat = runtime.block_on(reader.check_stat(&path));
+            stat.unwrap().is_some()
+        });
+    }
+    ensemble.kill_all();
+    for agent in &agents {
+        agent.signal(Signal::SIGTERM);
+    }
+    agents[1].signal(Signal::SIGINT);
+    assert_eq!(agents[1].wait(), Some(3));
+    assert_eq!(
+        agents[0].ended(),
+        None,
+        "without a second signal it tries on"
+    );
+    let tried = eventually("it gives up", || agents[0].ended().is_some());
+    assert_eq!(agents[0].wait(), Some(3));
+    assert!(tried < Duration::from_secs(8), "it tried for {tried:?}");
+}
+
+#[test]
+fn a_persistent_znode_is_not_replaced() {
+    let runtime = Runtime::new().unwrap();
+    let Some(ensemble) = runtime.block_on(Ensemble::start(1)) else {
+        return;
+    };
+    let writer = runtime.block_on(ensemble.client(PATIENCE));
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let path = "/service/what/a";
+    runtime.block_on(writer.mkdir(path, &options)).unwrap();
+    let to = format!("zookeeper://{}/service", ensemble.connect());
+    let errors = ensemble.directory().join("errors");
+    let arguments = ["--id", "a", "--port", "80", "--to", &to];
+    let _agent = Agent::register_with_log(&arguments, &errors);
+    let log = || std::fs::read_to_string(&errors).unwrap_or_default();
+    eventually("it says so", || {
+        log().contains("/service/what/a is persistent")
+    });
+    let stat = runtime.block_on(writer.check_stat(path)).unwrap();
+    assert_eq!(stat.unwrap().ephemeral_owner, 0);
+    runtime.block_on(writer.delete(path, None)).unwrap();
+    eventually("it takes the place that is free", || {
+        let stat = runtime.block_on(writer.check_stat(path)).unwrap();
+        stat.is_some_and(|stat| stat.ephemeral_owner != 0)
+    });
 }
 
 #[test]
@@ -370,4 +459,115 @@ fn a_watched_znode_runs_the_command_with_each_content() {
     eventually("the znode made anew arrives", || {
         content() == "one\ntwo\nthree\n"
     });
+}
+
+/// A znode of an ensemble of one, and a directory with files by which a command says how it goes.
+struct Watched {
+    runtime: Runtime,
+    ensemble: Ensemble,
+    writer: Client,
+    directory: tempfile::TempDir,
+}
+
+impl Watched {
+    /// More than a pipe holds.
+    const BYTES: usize = 200 << 10;
+
+    fn start() -> Option<Self> {
+        let runtime = Runtime::new().unwrap();
+        let ensemble = runtime.block_on(Ensemble::start(1))?;
+        let writer = runtime.block_on(ensemble.client(PATIENCE));
+        let watched = Self {
+            runtime,
+            ensemble,
+            writer,
+            directory: tempfile::tempdir().unwrap(),
+        };
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let create = watched
+            .writer
+            .create("/big", &[b'x'; Self::BYTES], &options);
+        watched.runtime.block_on(create).unwrap();
+        Some(watched)
+    }
+
+    fn watch(&self, script: &str) -> Agent {
+        let url = format!("zookeeper://{}/big", self.ensemble.connect());
+        let script = format!("cd {}; {script}", self.directory.path().display());
+        Agent::start(&["watch", &url, "--", "sh", "-c", &script])
+    }
+
+    fn change(&self) {
+        let set = self.writer.set_data("/big", &[b'y'; Self::BYTES], None);
+        self.runtime.block_on(set).unwrap();
+    }
+
+    fn has(&self, file: &str) -> bool {
+        self.directory.path().join(file).exists()
+    }
+
+    fn make(&self, file: &str) {
+        std::fs::write(self.directory.path().join(file), "").unwrap();
+    }
+
+    fn remove(&self, file: &str) {
+        std::fs::remove_file(self.directory.path().join(file)).unwrap();
+    }
+}
+
+#[test]
+fn a_signal_waits_for_the_watchs_command_and_a_second_one_kills_it() {
+    let Some(watched) = Watched::start() else {
+        return;
+    };
+    // The file goes with the directory: nothing outlives a test that fails.
+    let waits = "echo $$ > pid.new; mv pid.new pid; while [ -e hold ]; do sleep 0.02; done";
+    watched.make("hold");
+    let mut agent = watched.watch(&format!("{waits}; cat > out; touch done"));
+    eventually("the command runs", || watched.has("pid"));
+    agent.signal(Signal::SIGTERM);
+    let ended = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_millis(20));
+        agent.ended()
+    });
+    assert_eq!(ended.take(20).flatten().next(), None, "it waits");
+    watched.remove("hold");
+    assert_eq!(agent.wait(), Some(0));
+    assert!(watched.has("done"));
+    let out = std::fs::read(watched.directory.path().join("out")).unwrap();
+    assert_eq!(out.len(), Watched::BYTES);
+
+    watched.remove("pid");
+    watched.make("hold");
+    let mut agent = watched.watch(waits);
+    eventually("the command runs", || watched.has("pid"));
+    agent.signal(Signal::SIGTERM);
+    agent.signal(Signal::SIGINT);
+    assert_eq!(agent.wait(), Some(3));
+    let pid = std::fs::read_to_string(watched.directory.path().join("pid")).unwrap();
+    let pid = Pid::from_raw(pid.trim().parse().unwrap());
+    assert!(kill(pid, None).is_err(), "the command is dead");
+}
+
+#[test]
+fn a_command_may_hand_its_input_to_one_who_never_reads_it() {
+    let Some(watched) = Watched::start() else {
+        return;
+    };
+    watched.make("hold");
+    let agent = watched.watch(
+        "exec 3<&0; (while [ -e hold ]; do sleep 0.02; done) <&3 3<&- & \
+         touch run.$SIGNPOST_WATCH_ZXID",
+    );
+    let runs = || {
+        let files = std::fs::read_dir(watched.directory.path()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with("run."))
+            .count()
+    };
+    eventually("the command runs", || runs() == 1);
+    watched.change();
+    eventually("the change runs it again", || runs() == 2);
+    drop(agent);
 }

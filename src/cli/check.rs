@@ -6,7 +6,7 @@ use ::config::{Document, Errors, Problem};
 use clap::Args;
 use registry::sources;
 
-use super::{Failure, client::Client, complain, runtime, say};
+use super::{Failure, block_on, client::Client, complain, say};
 use crate::{Config, environment};
 
 /// Check a configuration file
@@ -40,8 +40,7 @@ impl Check {
             ),
         }
         if problems.is_empty() {
-            say(&format!("{}: ok", self.file.display()));
-            return Ok(());
+            return say(&format!("{}: ok", self.file.display()));
         }
         let located: Errors = problems
             .iter()
@@ -51,7 +50,7 @@ impl Check {
     }
 
     fn live_services(&self) -> Result<BTreeSet<String>, Failure> {
-        let list = runtime()?.block_on(self.client.get("/v1/services"))?;
+        let list = block_on(self.client.get("/v1/services"))?;
         let services = list["services"].as_array().into_iter().flatten();
         let names = services.filter_map(|service| service["name"].as_str());
         Ok(names.map(str::to_owned).collect())

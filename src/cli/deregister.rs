@@ -4,7 +4,7 @@ use clap::Args;
 use http::Method;
 use registry::{InstanceId, ServiceName};
 
-use super::{Failure, client::Client, runtime, say};
+use super::{Failure, block_on, client::Client, say};
 
 /// Remove an instance
 #[derive(Debug, Args)]
@@ -25,8 +25,7 @@ impl Deregister {
             client,
         } = self;
         let path = format!("/v1/services/{service}/instances/{id}");
-        runtime()?.block_on(client.request(Method::DELETE, &path))?;
-        say(&format!("{service}/{id} removed"));
-        Ok(())
+        block_on(client.request(Method::DELETE, &path))?;
+        say(&format!("{service}/{id} removed"))
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 use url::Url;
 
-use super::{Failure, Output, OutputArgs, client::Client, runtime, say};
+use super::{Failure, Output, OutputArgs, block_on, client::Client, say};
 
 /// Say how a name is answered or where a request goes, and why
 #[derive(Debug, Args)]
@@ -26,12 +26,11 @@ impl Explain {
                 encode(self.what.trim_end_matches('.'))
             ),
         };
-        let value = runtime()?.block_on(self.client.get(&path))?;
+        let value = block_on(self.client.get(&path))?;
         say(&match self.output.output {
             Output::Json => format!("{value:#}"),
             Output::Table => outline(&value, 0).trim_end().to_owned(),
-        });
-        Ok(())
+        })
     }
 }
 

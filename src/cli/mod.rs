@@ -10,9 +10,16 @@ mod run;
 mod services;
 mod watch;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// How long the end waits for what blocks a thread: a name that is being resolved can take minutes.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends a verb early: the text goes to standard error.
 #[derive(Debug)]
@@ -35,6 +42,14 @@ impl Failure {
         Self {
             text: text.into(),
             code: 2,
+        }
+    }
+
+    /// Something was left undone at the end: exit code 3.
+    fn unclean(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            code: 3,
         }
     }
 }
@@ -101,10 +116,7 @@ pub fn main() -> ExitCode {
         Verb::Watch(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Reload(verb) => verb.run(),
-        Verb::Version => {
-            say(&format!("signpost {}", env!("CARGO_PKG_VERSION")));
-            Ok(())
-        }
+        Verb::Version => say(&format!("signpost {}", env!("CARGO_PKG_VERSION"))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,24 +127,34 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a line of output.
-#[expect(clippy::print_stdout, reason = "it is the program's output")]
-fn say(text: &str) {
-    println!("{text}");
+/// Prints a line of output; who has stopped reading (`signpost services | head`) is no failure.
+fn say(text: &str) -> Result<(), Failure> {
+    say_to(&mut io::stdout().lock(), text)
+        .map_err(|error| Failure::failed(format!("can't write the output: {error}")))
+}
+
+fn say_to(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
 }
 
 /// Prints a line to standard error.
-#[expect(clippy::print_stderr, reason = "it is what the user has to know")]
 fn complain(text: &str) {
-    eprintln!("{text}");
+    // There is nowhere left to say that nobody reads it.
+    writeln!(io::stderr().lock(), "{text}").ok();
 }
 
-/// Makes a runtime for a verb that isn't the server.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
+/// Runs what a verb waits for to its end.
+fn block_on<T>(verb: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("can't start: {error}")))
+        .map_err(|error| Failure::failed(format!("can't start: {error}")))?;
+    let done = runtime.block_on(verb);
+    runtime.shutdown_timeout(SHUTDOWN_PATIENCE);
+    done
 }
 
 /// Lays cells out in columns, each as wide as its widest.
@@ -163,6 +185,37 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    /// Fails each write with one kind of error.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure_and_a_full_disk_is() {
+        assert!(say_to(&mut Broken(io::ErrorKind::BrokenPipe), "x").is_ok());
+        assert!(say_to(&mut Broken(io::ErrorKind::StorageFull), "x").is_err());
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_blocked_thread() {
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let done = block_on(async {
+            tokio::task::spawn_blocking(move || blocked.recv());
+            Ok(1)
+        });
+        assert_eq!(done.unwrap(), 1);
+        // Were the thread waited for, this would never be reached.
+        drop(release);
     }
 
     #[test]

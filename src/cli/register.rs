@@ -6,10 +6,11 @@ use ::config::Duration;
 use clap::Args;
 use registry::{InstanceId, PortName, Registration, ServiceName};
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::{
     logs,
-    registrar::{self, Check, Target},
+    registrar::{self, Check, End, Target},
+    signals::Signals,
 };
 
 /// Keep an instance registered while its check passes
@@ -19,7 +20,7 @@ pub(super) struct Register {
     #[arg(long)]
     service: ServiceName,
     /// The instance's port
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// Where clients reach the instance [default: the address from which the target is reached]
     #[arg(long, value_name = "ADDRESS")]
@@ -88,8 +89,9 @@ impl Register {
                 "--every and --timeout must be longer than 0",
             ));
         }
-        runtime()?.block_on(async {
-            let target = Target::parse(&self.to, self.auth(), self.token_file.as_deref())
+        block_on(async {
+            let (auth, token_file) = (self.auth(), self.token_file.as_deref());
+            let target = Target::parse(&self.to, auth, token_file, self.timeout.get())
                 .map_err(|reason| Failure::usage(format!("--to: {reason}")))?;
             let registrar = registrar::Registrar {
                 service: self.service.clone(),
@@ -103,7 +105,14 @@ impl Register {
                     fall: self.fall,
                 },
             };
-            registrar.run(target).await.map_err(Failure::failed)
+            let signals = Signals::take().map_err(Failure::failed)?;
+            registrar
+                .run(target, signals)
+                .await
+                .map_err(|end| match end {
+                    End::Refused(_) => Failure::failed(end.to_string()),
+                    End::LeftIn(_) => Failure::unclean(end.to_string()),
+                })
         })
     }
 
@@ -148,13 +157,26 @@ fn named_port(text: &str) -> Result<(PortName, u16), String> {
     let name = name
         .parse::<PortName>()
         .map_err(|error| error.to_string())?;
-    let port = port
-        .parse()
-        .map_err(|_| format!("`{port}` is not a port"))?;
-    Ok((name, port))
+    match port.parse() {
+        Ok(number @ 1..) => Ok((name, number)),
+        _ => Err(format!("`{port}` is not a port")),
+    }
 }
 
 fn attribute(text: &str) -> Result<(Arc<str>, Arc<str>), String> {
     let (key, value) = text.split_once('=').ok_or("is not KEY=VALUE")?;
     Ok((key.into(), value.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_port_is_a_name_and_a_port() {
+        assert_eq!(named_port("http=80").unwrap().1, 80);
+        for bad in ["http", "http=", "http=0", "http=65536", "=80"] {
+            assert!(named_port(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use http::Method;
 
-use super::{Failure, client::Client, runtime, say};
+use super::{Failure, block_on, client::Client, say};
 
 /// Have the server read its configuration again
 #[derive(Debug, Args)]
@@ -14,8 +14,7 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) fn run(self) -> Result<(), Failure> {
-        runtime()?.block_on(self.client.request(Method::POST, "/v1/reload"))?;
-        say("reloaded");
-        Ok(())
+        block_on(self.client.request(Method::POST, "/v1/reload"))?;
+        say("reloaded")
     }
 }

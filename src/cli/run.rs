@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, runtime};
-use crate::{Config, Server, environment, logs, reload::Reloader};
+use super::{Failure, block_on};
+use crate::{Config, Server, environment, logs, reload::Reloader, signals::Signals};
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -24,7 +23,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
-        runtime()?.block_on(self.serve())
+        block_on(self.serve())
     }
 
     async fn serve(self) -> Result<(), Failure> {
@@ -37,29 +36,16 @@ impl Run {
         let mut server = Server::start(config)
             .await
             .map_err(|problem| Failure::failed(problem.to_string()))?;
-        let failed =
-            |error: std::io::Error| Failure::failed(format!("can't take signals: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let asked_to_end = async {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            }
-        };
-        let name = server.serve_with(reloader, asked_to_end).await;
+        let mut signals = Signals::take().map_err(Failure::failed)?;
+        let name = server.serve_with(reloader, signals.next()).await;
         tracing::info!(signal = name, "draining");
         let clean = tokio::select! {
             clean = server.drain() => clean,
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            _ = signals.next() => false,
         };
         match clean {
             true => Ok(()),
-            false => Err(Failure {
-                text: "stopped with requests under way".to_owned(),
-                code: 3,
-            }),
+            false => Err(Failure::unclean("stopped with requests under way")),
         }
     }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{Failure, Output, OutputArgs, client::Client, runtime, say, table};
+use super::{Failure, Output, OutputArgs, block_on, client::Client, say, table};
 
 /// List services, or show one
 #[derive(Debug, Args)]
@@ -22,13 +22,12 @@ impl Services {
             None => "/v1/services".to_owned(),
             Some(name) => format!("/v1/services/{name}"),
         };
-        let value = runtime()?.block_on(self.client.get(&path))?;
+        let value = block_on(self.client.get(&path))?;
         say(&match (self.output.output, &self.name) {
             (Output::Json, _) => format!("{value:#}"),
             (Output::Table, None) => services(&value),
             (Output::Table, Some(_)) => instances(&value),
-        });
-        Ok(())
+        })
     }
 }
 

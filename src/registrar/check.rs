@@ -2,8 +2,6 @@
 
 use std::{process::Stdio, str::FromStr, time::Duration};
 
-use bytes::Bytes;
-use http::Method;
 use tokio::{net::TcpStream, process::Command};
 
 use crate::http_client;
@@ -61,16 +59,10 @@ impl Check {
                 Ok(_) => Ok(()),
                 Err(error) => Err(format!("{address}: {error}")),
             },
-            Self::Http(url) => {
-                let parsed = http_client::parse(url)?;
-                let query = parsed.query().map(|query| format!("?{query}"));
-                let path = query.unwrap_or_default();
-                let sent = http_client::send(url, Method::GET, &path, None, Bytes::new(), timeout);
-                match sent.await?.status {
-                    status if status.is_success() || status.is_redirection() => Ok(()),
-                    status => Err(format!("{url}: the answer was {status}")),
-                }
-            }
+            Self::Http(url) => match http_client::fetch(url, timeout).await?.status {
+                status if status.is_success() || status.is_redirection() => Ok(()),
+                status => Err(format!("{url}: the answer was {status}")),
+            },
             Self::Command(command) => {
                 let status = Command::new("sh")
                     .args(["-c", command])
@@ -121,23 +113,48 @@ mod tests {
         assert!(check.run(TIMEOUT).await.unwrap_err().contains("refused"));
     }
 
+    /// Runs an HTTP check against a server that answers once; returns the request line and the result.
+    async fn http_check(rest: &str, status: &str) -> (String, Result<(), String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}{rest}", listener.local_addr().unwrap());
+        let check: Check = url.parse().unwrap();
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 1024];
+            let count = stream.read(&mut request).await.unwrap();
+            let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..count]).into_owned();
+            request.lines().next().unwrap().to_owned()
+        };
+        tokio::select! {
+            (result, line) = async { tokio::join!(check.run(TIMEOUT), answer) } => (line, result),
+            () = tokio::time::sleep(TIMEOUT) => panic!("{url}: no request came"),
+        }
+    }
+
     #[tokio::test]
     async fn an_http_check_reads_the_status() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let check: Check = format!("http://{}/health?a=b", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
-        for (status, passes) in [("200 OK", true), ("503 No", false)] {
-            let answer = async {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = vec![0; 1024];
-                let count = stream.read(&mut request).await.unwrap();
-                assert!(request[..count].starts_with(b"GET /health?a=b HTTP/1.1\r\n"));
-                let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-                stream.write_all(text.as_bytes()).await.unwrap();
-            };
-            let (result, ()) = tokio::join!(check.run(TIMEOUT), answer);
+        for (status, passes) in [("200 OK", true), ("302 Found", true), ("503 No", false)] {
+            let (_, result) = http_check("/health", status).await;
             assert_eq!(result.is_ok(), passes, "{result:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_http_check_asks_for_the_path_and_query_as_they_are() {
+        for (rest, target) in [
+            ("", "/"),
+            ("/", "/"),
+            ("?a=b", "/?a=b"),
+            ("/?a=b", "/?a=b"),
+            ("/health", "/health"),
+            ("/health/", "/health/"),
+            ("/health/?a=b/#c", "/health/?a=b/"),
+        ] {
+            let (line, result) = http_check(rest, "200 OK").await;
+            assert_eq!(line, format!("GET {target} HTTP/1.1"), "{rest}");
+            assert_eq!(result, Ok(()), "{rest}");
         }
     }
 

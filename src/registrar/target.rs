@@ -1,12 +1,15 @@
 //! Where an instance is registered.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use config::Secret;
 use registry::{InstanceId, Registration, ServiceName};
 use tokio::net::UdpSocket;
 
-use super::{admin::Admin, zookeeper::Zookeeper};
+use super::{admin::Admin, trouble::Trouble, zookeeper::Zookeeper};
 use crate::http_client;
 
 /// A store that takes registrations.
@@ -21,6 +24,8 @@ pub(crate) enum Target {
 impl Target {
     /// Reads the URL of a target; nothing is connected yet.
     ///
+    /// `pause` is how long the target may hear nothing from an agent that is well.
+    ///
     /// # Errors
     ///
     /// Returns in words what is wrong with the URL or with the file of a secret.
@@ -28,13 +33,14 @@ impl Target {
         url: &str,
         auth: Option<(String, PathBuf)>,
         token_file: Option<&Path>,
+        pause: Duration,
     ) -> Result<Self, String> {
         if url.starts_with("zookeeper://") {
             return Ok(Self::Zookeeper(Box::new(Zookeeper::parse(url, auth)?)));
         }
         http_client::parse(url)?;
         let token = token_file.map(Secret::load).transpose()?;
-        Ok(Self::Admin(Admin::new(url, token)))
+        Ok(Self::Admin(Admin::new(url, token, pause)))
     }
 
     /// Returns the address that this machine uses to reach the target; no packet is sent.
@@ -68,13 +74,21 @@ impl Target {
             .map_err(|error: std::io::Error| format!("{peer}: {error}"))
     }
 
+    /// Returns whether this process may have left the instance there.
+    pub(super) fn may_hold(&self) -> bool {
+        match self {
+            Self::Admin(admin) => admin.may_hold(),
+            Self::Zookeeper(zookeeper) => zookeeper.may_hold(),
+        }
+    }
+
     /// Makes sure that the instance is registered.
     pub(super) async fn keep(
         &mut self,
         service: &ServiceName,
         id: &InstanceId,
         registration: &Registration,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         match self {
             Self::Admin(admin) => admin.keep(service, id, registration).await,
             Self::Zookeeper(zookeeper) => zookeeper.keep(service, id, registration).await,
@@ -86,7 +100,7 @@ impl Target {
         &mut self,
         service: &ServiceName,
         id: &InstanceId,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         match self {
             Self::Admin(admin) => admin.remove(service, id).await,
             Self::Zookeeper(zookeeper) => zookeeper.remove(service, id).await,

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 
+use config::Secret;
 use registry::{
     InstanceId, Registration, ServiceName,
-    sources::zookeeper::{Auth, AuthScheme, Ensemble},
+    sources::zookeeper::{Auth, AuthScheme, ConnectError, Ensemble},
 };
 use serde_json::json;
 use tokio::time::Instant;
 use zookeeper_client::{Acls, Client, CreateMode, Error, Stat};
+
+use super::{
+    claim::{Claim, Verdict},
+    trouble::Trouble,
+};
 
 /// An ensemble as a target.
 #[derive(Debug)]
@@ -19,13 +25,18 @@ pub(crate) struct Zookeeper {
     client: Option<Client>,
     /// The sessions this process has had: their znodes are its own.
     sessions: Vec<i64>,
-    /// A znode of somebody else's that stands in the way, by its creation, and since when.
-    foreign: Option<(i64, Instant)>,
+    claim: Claim,
+    /// Whether a znode was created, or may have been, and hasn't been removed since.
+    may_hold: bool,
 }
 
 impl Zookeeper {
     pub(super) fn parse(url: &str, auth: Option<(String, PathBuf)>) -> Result<Self, String> {
         let (mut ensemble, root) = Ensemble::from_url(url)?;
+        if let Some((_, file)) = &auth {
+            // It is read at each connect; what is wrong with it now is better said now.
+            Secret::load(file)?;
+        }
         ensemble.auth = auth.map(|(user, password_file)| Auth {
             scheme: AuthScheme::Digest,
             user,
@@ -36,7 +47,8 @@ impl Zookeeper {
             root: root.trim_end_matches('/').to_owned(),
             client: None,
             sessions: Vec::new(),
-            foreign: None,
+            claim: Claim::default(),
+            may_hold: false,
         })
     }
 
@@ -47,25 +59,31 @@ impl Zookeeper {
         first.to_owned()
     }
 
+    /// Returns whether this process may have left the instance there.
+    pub(super) fn may_hold(&self) -> bool {
+        self.may_hold
+    }
+
     /// Creates the znode unless it is there.
     pub(super) async fn keep(
         &mut self,
         service: &ServiceName,
         id: &InstanceId,
         registration: &Registration,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         let path = format!("{}/{service}/{id}", self.root);
         let client = self.client().await?;
         let stat = client.check_stat(&path).await;
-        match stat.map_err(|error| describe(&path, &error))? {
+        match stat.map_err(|error| trouble(&path, &error))? {
             Some(stat) if stat.ephemeral_owner == client.session_id().0 => return Ok(()),
             Some(stat) => self.make_room(&client, &path, &stat).await?,
             None => {}
         }
         let data = record(registration).to_string();
+        self.may_hold = true;
         self.create(&client, &path, data.as_bytes()).await?;
         tracing::info!(%path, session = %client.session_id(), "registered");
-        self.foreign = None;
+        self.claim.clear();
         Ok(())
     }
 
@@ -74,22 +92,22 @@ impl Zookeeper {
         &mut self,
         service: &ServiceName,
         id: &InstanceId,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         let path = format!("{}/{service}/{id}", self.root);
         let client = self.client().await?;
         let stat = client.check_stat(&path).await;
-        match stat.map_err(|error| describe(&path, &error))? {
-            Some(stat) if self.sessions.contains(&stat.ephemeral_owner) => {
-                delete(&client, &path, &stat).await?;
-                tracing::info!(%path, "removed");
-                Ok(())
-            }
-            _ => Ok(()),
+        if let Some(stat) = stat.map_err(|error| trouble(&path, &error))?
+            && self.sessions.contains(&stat.ephemeral_owner)
+        {
+            delete(&client, &path, &stat).await?;
+            tracing::info!(%path, "removed");
         }
+        self.may_hold = false;
+        Ok(())
     }
 
     /// Returns a client whose session isn't over: a new one after an expiry.
-    async fn client(&mut self) -> Result<Client, String> {
+    async fn client(&mut self) -> Result<Client, Trouble> {
         if let Some(client) = &self.client
             && !client.state().is_terminated()
         {
@@ -97,35 +115,47 @@ impl Zookeeper {
         }
         self.client = None;
         let connected = self.ensemble.connect().await;
-        let client = connected.map_err(|error| error.to_string())?;
+        let client = connected.map_err(|error| match &error {
+            ConnectError::Refused { source, .. } if is_refusal(source) => {
+                Trouble::Refused(error.to_string())
+            }
+            _ => Trouble::Passing(error.to_string()),
+        })?;
         self.sessions.push(client.session_id().0);
         self.client = Some(client.clone());
         Ok(client)
     }
 
-    /// Removes a znode that another session has left behind.
-    ///
-    /// One of this process's own earlier sessions goes at once. Anybody else's may belong to one who is
-    /// alive: it is given a session timeout to go by itself, and removed then if it hasn't changed.
-    async fn make_room(&mut self, client: &Client, path: &str, stat: &Stat) -> Result<(), String> {
-        if !self.sessions.contains(&stat.ephemeral_owner) {
-            let since = match self.foreign {
-                Some((czxid, since)) if czxid == stat.czxid => since,
-                _ => Instant::now(),
-            };
-            self.foreign = Some((stat.czxid, since));
-            let timeout = client.session_timeout();
-            if since.elapsed() < timeout {
-                let owner = stat.ephemeral_owner;
-                return Err(format!(
-                    "{path} is held by session {owner:#x}, waiting up to {timeout:?} for it to go"
-                ));
-            }
+    /// Removes a znode that another session has left behind; one of this process's own earlier
+    /// sessions goes at once.
+    async fn make_room(&mut self, client: &Client, path: &str, stat: &Stat) -> Result<(), Trouble> {
+        let owner = stat.ephemeral_owner;
+        if self.sessions.contains(&owner) {
+            return delete(client, path, stat).await;
         }
-        delete(client, path, stat).await
+        let timeout = client.session_timeout();
+        let reason = match self.claim.judge(owner, stat.czxid, timeout, Instant::now()) {
+            Verdict::Persistent => {
+                format!("{path} is persistent and no agent's, so it isn't replaced")
+            }
+            Verdict::Rival => format!(
+                "{path} is held by session {owner:#x} after it was taken over: another agent uses \
+                 this id; each needs its own --id"
+            ),
+            Verdict::Wait => format!(
+                "{path} is held by session {owner:#x}, waiting up to {timeout:?} for it to go"
+            ),
+            Verdict::TakeOver => {
+                delete(client, path, stat).await?;
+                tracing::warn!(%path, owner = format!("{owner:#x}"), "took the znode over");
+                self.claim.took_over();
+                return Ok(());
+            }
+        };
+        Err(Trouble::Passing(reason))
     }
 
-    async fn create(&self, client: &Client, path: &str, data: &[u8]) -> Result<(), String> {
+    async fn create(&self, client: &Client, path: &str, data: &[u8]) -> Result<(), Trouble> {
         let acls = match self.ensemble.auth {
             Some(_) => Acls::creator_all(),
             None => Acls::anyone_all(),
@@ -134,27 +164,51 @@ impl Zookeeper {
         match client.create(path, data, &options).await {
             Ok(_) => return Ok(()),
             Err(Error::NoNode) => {}
-            Err(error) => return Err(describe(path, &error)),
+            Err(error) => return Err(trouble(path, &error)),
         }
         let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
         let parents = CreateMode::Persistent.with_acls(acls);
         let made = client.mkdir(parent, &parents).await;
-        made.map_err(|error| describe(parent, &error))?;
+        made.map_err(|error| trouble(parent, &error))?;
         let created = client.create(path, data, &options).await;
-        created.map(drop).map_err(|error| describe(path, &error))
+        created.map(drop).map_err(|error| trouble(path, &error))
     }
 }
 
-/// Deletes a znode as it was seen; one that is gone already, or is another by now, is left alone.
-async fn delete(client: &Client, path: &str, stat: &Stat) -> Result<(), String> {
-    match client.delete(path, Some(stat.version)).await {
-        Ok(()) | Err(Error::NoNode) => Ok(()),
-        Err(error) => Err(describe(path, &error)),
+/// Deletes a znode that was seen; one that is gone already is fine, and another one stays.
+///
+/// A server may show what was, so it is brought up to date and asked again: the version alone doesn't
+/// tell a znode from one that was made anew.
+async fn delete(client: &Client, path: &str, seen: &Stat) -> Result<(), Trouble> {
+    let delete = async {
+        client.sync(path).await?;
+        match client.check_stat(path).await? {
+            Some(stat) if stat.czxid == seen.czxid => {
+                client.delete(path, Some(stat.version)).await?;
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+            None => Ok(true),
+        }
+    };
+    match delete.await {
+        Ok(true) | Err(Error::NoNode) => Ok(()),
+        Ok(false) => Err(Trouble::Passing(format!("{path} was made anew meanwhile"))),
+        Err(error) => Err(trouble(path, &error)),
     }
 }
 
-fn describe(path: &str, error: &Error) -> String {
-    format!("{path}: {error}")
+/// Tells what will be said again from all the rest: a connection can be lost with any error.
+fn trouble(path: &str, error: &Error) -> Trouble {
+    let text = format!("{path}: {error}");
+    match is_refusal(error) {
+        true => Trouble::Refused(text),
+        false => Trouble::Passing(text),
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::NoAuth | Error::AuthFailed | Error::InvalidAcl)
 }
 
 /// Writes what the source reads: the list of host and port, or an object where there is more to say.

@@ -1,6 +1,10 @@
 //! What writers write arrives, and what can't be read is refused by itself.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use registry::sources::zookeeper::{Auth, AuthScheme, Config};
 use tokio::{
@@ -300,8 +304,18 @@ async fn a_login_opens_what_is_closed(ensemble: &Ensemble) {
     assert_eq!((reader.instances.len(), reader.refused.len()), (3, 0));
 }
 
+/// Returns the Python that `tests/all.sh` makes, or else the system's.
+fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python3");
+    match own.exists() {
+        true => own,
+        false => "python3".into(),
+    }
+}
+
 async fn kazoo_is_understood(ensemble: &Ensemble) {
-    let mut import = Command::new("python3");
+    let python = python();
+    let mut import = Command::new(&python);
     let imported = import
         .args(["-c", "import kazoo"])
         .stderr(Stdio::null())
@@ -313,7 +327,7 @@ async fn kazoo_is_understood(ensemble: &Ensemble) {
     }
     let mut follower = Follower::start(config(ensemble, "/service/business"));
     follower.until("the first reset", |f| f.resets == 1).await;
-    let mut writer = Command::new("python3")
+    let mut writer = Command::new(&python)
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/tests/scripts/kazoo_register.py"
