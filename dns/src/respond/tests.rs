@@ -597,6 +597,15 @@ fn the_most_specific_zone_answers() {
     assert_eq!(ask("web.b.b.example"), ["web.b.b.example. 9 A 127.0.0.1"]);
 }
 
+#[test]
+fn a_reverse_name_inside_a_label_is_refused() {
+    let mut ask = Ask::new("", rtype::PTR);
+    ask.name = b"\x012\x010\x010\x0210\x0d\x07in-addr\x04arpa\x00".to_vec();
+    let reply = ask.of(&some_zones());
+    assert_eq!(reply.rcode(), "REFUSED");
+    assert!(!reply.authoritative());
+}
+
 /// Names made of what is in `some_zones` and of what isn't.
 fn any_name() -> impl Strategy<Value = String> {
     let label = prop::sample::select(vec![
