@@ -117,19 +117,23 @@ impl Zones {
     }
 
     fn explain_absence(&self, zone: &Zone, explanation: &mut Explanation) {
-        let unsynced = self.snapshot().unsynced();
-        if unsynced.is_empty() {
-            explanation.rcode = Rcode::NxDomain;
-            explanation.ttl = zone.words.negative_ttl;
-            explanation.note = Some("no service, port or instance is called so".to_owned());
-        } else {
-            explanation.rcode = Rcode::ServFail;
-            explanation.ttl = 0;
-            explanation.note = Some(format!(
-                "not known yet: waiting for {}",
-                unsynced.join(", ")
-            ));
+        if !self.knows_all(None) {
+            return self.explain_ignorance(explanation);
         }
+        explanation.rcode = Rcode::NxDomain;
+        explanation.ttl = zone.words.negative_ttl;
+        explanation.add_note("no service, port or instance is called so");
+    }
+
+    /// Says that an answer would be a guess while sources have yet to speak.
+    fn explain_ignorance(&self, explanation: &mut Explanation) {
+        explanation.rcode = Rcode::ServFail;
+        explanation.ttl = 0;
+        explanation.add_note(&format!("not known yet: waiting for {}", self.awaited()));
+    }
+
+    fn awaited(&self) -> String {
+        self.snapshot().unsynced().join(", ")
     }
 
     fn explain_node(&self, zone: &Zone, name: &Name, node: &Node, to: &mut Explanation) {
@@ -155,13 +159,22 @@ impl Zones {
                     }
                 });
         }
-        if to.records.is_empty() {
-            to.ttl = words.negative_ttl;
-            let note = match node.parts() {
-                [] => "only names below it exist",
-                _ => "no instance is there to answer with",
-            };
-            to.note.get_or_insert_with(|| note.to_owned());
+        match (to.records.is_empty(), self.knows_all(Some(node))) {
+            (true, false) => self.explain_ignorance(to),
+            (false, false) => {
+                let awaited = self.awaited();
+                to.add_note(&format!(
+                    "its addresses get SERVFAIL: waiting for {awaited}"
+                ));
+            }
+            (true, true) => {
+                to.ttl = words.negative_ttl;
+                to.add_note(match node.parts() {
+                    [] => "only names below it exist",
+                    _ => "no instance is there to answer with",
+                });
+            }
+            (false, true) => {}
         }
     }
 
@@ -187,6 +200,16 @@ impl Zones {
 }
 
 impl Explanation {
+    fn add_note(&mut self, more: &str) {
+        match &mut self.note {
+            Some(note) => {
+                note.push_str("; ");
+                note.push_str(more);
+            }
+            None => self.note = Some(more.to_owned()),
+        }
+    }
+
     fn add(
         &mut self,
         service: &Service,
@@ -232,7 +255,7 @@ impl Explanation {
         {
             self.add_own(address_type(&address), address.to_string());
         }
-        self.note = Some("the zone's name server, which is where we listen".to_owned());
+        self.add_note("the zone's name server, which is where we listen");
     }
 
     /// Adds what one service says at the name, as far as it is the one that `speaks` for a type.
@@ -271,7 +294,7 @@ impl Explanation {
         }
         if service.left_out > 0 {
             let count = service.left_out;
-            self.note = Some(format!("{count} instances more than a service may have"));
+            self.add_note(&format!("{count} instances more than a service may have"));
         }
     }
 

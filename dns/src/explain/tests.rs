@@ -90,6 +90,32 @@ fn names_without_records_are_explained_too() {
 }
 
 #[test]
+fn what_a_source_may_yet_say_is_not_denied() {
+    let mut down = testing::instance("d", "10.0.0.1", 80);
+    down.state = State::Down;
+    let known = testing::snapshot(
+        3,
+        [
+            testing::service_of("gone", [down]),
+            testing::service("web.group", &[("a", 1)]),
+        ],
+    );
+    let unsynced = Snapshot::new(3, known.services().clone(), ["zk".into()].into());
+    let zones = Zones::build(&Config::default(), &unsynced);
+    let explain = |name: &str| {
+        let explanation = zones.explain(&format!("{name}.svc.internal")).unwrap();
+        let note = explanation.note.unwrap_or_default();
+        (explanation.rcode.label(), explanation.ttl, note)
+    };
+    let waiting = ("SERVFAIL", 0, "not known yet: waiting for zk".to_owned());
+    assert_eq!(explain("group"), waiting);
+    assert_eq!(explain("gone"), waiting);
+    let note = "its addresses get SERVFAIL: waiting for zk".to_owned();
+    assert_eq!(explain("d.gone"), ("NOERROR", 5, note));
+    assert_eq!(explain("web.group"), ("NOERROR", 5, String::new()));
+}
+
+#[test]
 fn an_explanation_is_json() {
     let explanation = some_zones().explain("c.web.svc.internal").unwrap();
     assert_eq!(

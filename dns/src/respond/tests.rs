@@ -242,6 +242,43 @@ fn until_all_sources_have_spoken_only_what_is_known_is_answered() {
 }
 
 #[test]
+fn until_all_sources_have_spoken_a_name_that_leads_nowhere_may_yet_lead_somewhere() {
+    let known = some_zones().snapshot().services().clone();
+    let unsynced = Snapshot::new(8, known, Arc::from(["zk".into()]));
+    let zones = Zones::build(&Config::default(), &unsynced);
+    for (name, qtype) in [
+        // Above names that exist, where there may be a service too.
+        ("group.svc.internal", rtype::A),
+        ("_tcp.svc.internal", rtype::A),
+        ("group.svc.internal", rtype::ANY),
+        // Nobody is up that is known.
+        ("gone.svc.internal", rtype::A),
+        ("_gone._tcp.svc.internal", rtype::SRV),
+        ("e.gone.svc.internal", rtype::A),
+    ] {
+        let reply = Ask::new(name, qtype).of(&zones);
+        assert_eq!(reply.rcode(), "SERVFAIL", "{name}");
+        assert!(!reply.authoritative());
+        assert_eq!(reply.authorities(), <[String; 0]>::default());
+        assert_ne!(Ask::new(name, qtype).of(&some_zones()).rcode(), "SERVFAIL");
+    }
+    for (name, qtype) in [
+        // A client that asks for both would lose the one that is known.
+        ("app.group.svc.internal", rtype::AAAA),
+        ("a.web.svc.internal", rtype::AAAA),
+        ("_web._tcp.svc.internal", rtype::A),
+        ("svc.internal", rtype::A),
+    ] {
+        let reply = Ask::new(name, qtype).of(&zones);
+        assert_eq!(reply.rcode(), "NOERROR", "{name}");
+        assert!(reply.authoritative());
+        assert_eq!(reply.authorities().len(), 1);
+    }
+    let txt = Ask::new("e.gone.svc.internal", rtype::TXT).of(&zones);
+    assert_eq!((txt.rcode(), txt.answers().len()), ("NOERROR", 1));
+}
+
+#[test]
 fn names_of_others_and_other_classes_are_refused() {
     for (name, qtype, class) in [
         ("example.com", rtype::A, 1),
