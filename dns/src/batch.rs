@@ -20,11 +20,11 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// How many datagrams are taken by one call.
 pub(crate) const BATCH: usize = 32;
 
-/// The longest query that is read whole; what is cut off is not missed, since such queries have no
-/// business here and are found to be broken.
-pub(crate) const QUERY_BYTES_MAX: usize = 2048;
+/// The longest query that is read whole: as long as we say in an OPT record that we take (RFC 6891,
+/// section 6.2.3). Longer ones have no business here, and are found to be broken where they are cut.
+pub(crate) const QUERY_BYTES_MAX: usize = ANSWER_BYTES_MAX;
 
-/// The longest answer.
+/// The longest answer, and so the largest value of `udp_payload_max`.
 pub(crate) const ANSWER_BYTES_MAX: usize = crate::config::UDP_PAYLOAD_LIMIT as usize;
 
 /// The length of an address of any family, which is what the kernel is told.

@@ -4,7 +4,10 @@ use registry::testing;
 
 use super::*;
 use crate::{
-    Metrics, bind_udp,
+    Metrics,
+    batch::QUERY_BYTES_MAX,
+    bind_udp,
+    config::UDP_PAYLOAD_LIMIT,
     testing::{Ask, zones},
     wire::rtype,
 };
@@ -89,7 +92,7 @@ async fn what_is_no_query_gets_no_answer_and_does_no_harm() {
     assert_eq!(reply[..2], query[..2]);
     assert_eq!(reply[7], 2);
     // Longer than what is read whole.
-    let long = [&query[..], &[0; 3000]].concat();
+    let long = [&query[..], &[0; QUERY_BYTES_MAX]].concat();
     assert_eq!(ask(&client, &long).await[7], 2);
     let text = metrics_text(&running);
     assert!(
@@ -100,6 +103,22 @@ async fn what_is_no_query_gets_no_answer_and_does_no_harm() {
         text.contains("signpost_dns_queries_total{transport=\"udp\"} 5"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_query_as_long_as_we_say_we_take_is_read_whole() {
+    let running = run("127.0.0.1:0");
+    let client = client(running.address).await;
+    let web = || Ask::new("web.svc.internal", rtype::A);
+    // An option for padding (RFC 7830) that fills the query up.
+    let padding = QUERY_BYTES_MAX - web().edns(1232, 0, 0, &[0; 4]).bytes().len();
+    let mut option = [0, 12, 0, 0].to_vec();
+    option[2..].copy_from_slice(&(padding as u16).to_be_bytes());
+    option.resize(4 + padding, 0);
+    let query = web().edns(1232, 0, 0, &option).bytes();
+    assert_eq!(query.len(), usize::from(UDP_PAYLOAD_LIMIT));
+    let answer = ask(&client, &query).await;
+    assert_eq!((answer[3] & 0xf, answer[7]), (0, 2));
 }
 
 fn metrics_text(running: &Running) -> String {
