@@ -1,5 +1,6 @@
 use std::net::{SocketAddr, UdpSocket};
 
+use futures_util::FutureExt as _;
 use registry::testing;
 
 use super::*;
@@ -151,6 +152,48 @@ async fn more_than_a_batch_at_once_is_answered_to_each() {
         received.unwrap().unwrap();
         assert_eq!(answer[..2], n.to_be_bytes());
     }
+}
+
+/// A socket's inlet, buffers, and a client that sends to it.
+fn inlet() -> (Inlet, Batch, UdpSocket) {
+    let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(socket.local_addr().unwrap()).unwrap();
+    (Inlet::new(socket).unwrap(), Batch::new(), client)
+}
+
+async fn take(inlet: &mut Inlet, batch: &mut Batch) -> usize {
+    let taken = tokio::time::timeout(PATIENCE, inlet.take(batch)).await;
+    taken.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn after_the_last_datagram_the_system_is_not_asked_until_it_tells_of_more() {
+    let (mut inlet, mut batch, client) = inlet();
+    for _ in 0..3 {
+        client.send(b"first").unwrap();
+        assert_eq!(take(&mut inlet, &mut batch).await, 1);
+        // It is there, and the runtime hasn't had the thread to learn of it.
+        client.send(b"second").unwrap();
+        assert!(inlet.take(&mut batch).now_or_never().is_none());
+        assert_eq!(take(&mut inlet, &mut batch).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn whole_batches_are_taken_in_a_row_until_it_is_the_turn_of_others() {
+    let (mut inlet, mut batch, client) = inlet();
+    let turns = BATCHES_IN_A_ROW as usize;
+    for _ in 0..BATCH * (turns + 1) {
+        client.send(b"one").unwrap();
+    }
+    assert_eq!(take(&mut inlet, &mut batch).await, BATCH);
+    for _ in 1..turns {
+        let taken = inlet.take(&mut batch).now_or_never();
+        assert_eq!(taken.expect("doesn't wait").unwrap(), BATCH);
+    }
+    assert!(inlet.take(&mut batch).now_or_never().is_none());
+    assert_eq!(take(&mut inlet, &mut batch).await, BATCH);
 }
 
 #[tokio::test]
