@@ -94,10 +94,10 @@ impl Zones {
             }
             return Some(explanation);
         }
-        let (words, _) = self.reverse_of(name.as_bytes())?;
-        let mut explanation = self.start(&name, words);
+        let (zone, _) = self.reverse_of(name.as_bytes())?;
+        let mut explanation = self.start(&name, &zone.words);
         let address = reverse::address(name.as_bytes())?;
-        self.explain_address(words, address, &mut explanation);
+        self.explain_address(zone, address, &mut explanation);
         Some(explanation)
     }
 
@@ -155,7 +155,7 @@ impl Zones {
                 .names()
                 .each(service, &mut |candidate, rank, view| {
                     if (&candidate, rank) == (name, part.rank) {
-                        to.add_view(words, service, view, &speaks);
+                        to.add_view(zone, service, view, &speaks);
                     }
                 });
         }
@@ -178,14 +178,17 @@ impl Zones {
         }
     }
 
-    fn explain_address(&self, words: &Words, address: IpAddr, to: &mut Explanation) {
+    fn explain_address(&self, zone: &Zone, address: IpAddr, to: &mut Explanation) {
         let told: Vec<_> = self.told_at(address).collect();
         for service in self.snapshot().services().values() {
             let instances = service.instances.iter();
             for instance in instances.filter(|one| one.addresses.contains(&address)) {
-                let target = words.target(service, instance);
+                let target = zone.words.target(service, instance);
                 match target.filter(|target| told.contains(&target)) {
-                    Some(target) => to.add(service, instance, "PTR", format!("{target}.")),
+                    Some(target) => {
+                        to.add(service, instance, "PTR", format!("{target}."));
+                        to.add_namesake(zone, service, instance, &target);
+                    }
                     None => {
                         let reason = match instance.exclusion() {
                             Some(exclusion) => exclusion.to_string(),
@@ -231,6 +234,15 @@ impl Explanation {
         });
     }
 
+    /// Warns of a record whose target is the name of a service too, and so has that one's addresses.
+    fn add_namesake(&mut self, zone: &Zone, service: &Service, instance: &Instance, target: &Name) {
+        if let Some(other) = zone.namesake(service, instance) {
+            self.add_note(&format!(
+                "{target} is service {other} too: a client that looks it up gets that one's addresses"
+            ));
+        }
+    }
+
     fn add_own(&mut self, rtype: &'static str, content: String) {
         self.records.push(ExplainedRecord {
             rtype,
@@ -261,7 +273,7 @@ impl Explanation {
     /// Adds what one service says at the name, as far as it is the one that `speaks` for a type.
     fn add_view(
         &mut self,
-        words: &Words,
+        zone: &Zone,
         service: &Service,
         view: View<'_>,
         speaks: &dyn Fn(u16) -> bool,
@@ -277,13 +289,15 @@ impl Explanation {
             return;
         }
         for instance in &service.instances {
-            match (view, view.port(instance), words.target(service, instance)) {
+            let target = zone.words.target(service, instance);
+            match (view, view.port(instance), target) {
                 (View::Addresses, ..) => self.add_addresses(service, instance, view, speaks),
                 _ if !speaks(rtype::SRV) => self.leave_out(service, instance, hidden()),
                 (_, Some(port), Some(target)) if view.omission(instance).is_none() => {
                     let (priority, weight) = (instance.priority, instance.weight);
                     let content = format!("{priority} {weight} {} {target}.", port.number);
                     self.add(service, instance, "SRV", content);
+                    self.add_namesake(zone, service, instance, &target);
                 }
                 _ => {
                     let omission = view.omission(instance).map(|omission| omission.to_string());

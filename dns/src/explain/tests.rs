@@ -53,6 +53,24 @@ fn a_name_with_two_claims_tells_which_of_them_counts() {
 }
 
 #[test]
+fn a_target_that_is_a_service_too_is_told() {
+    let zones = zones([
+        testing::service("web", &[("a", 1), ("b", 1)]),
+        testing::service_of("b.web", [testing::instance("x", "10.0.0.9", 80)]),
+    ]);
+    let note = "b.web.svc.internal is service b.web too: \
+        a client that looks it up gets that one's addresses";
+    for name in ["_web._tcp.svc.internal", "2.0.0.127.in-addr.arpa"] {
+        let explanation = zones.explain(name).unwrap();
+        assert!(!explanation.records.is_empty());
+        assert_eq!(explanation.note.as_deref(), Some(note), "{name}");
+    }
+    for name in ["web.svc.internal", "1.0.0.127.in-addr.arpa"] {
+        assert_eq!(zones.explain(name).unwrap().note, None, "{name}");
+    }
+}
+
+#[test]
 fn names_without_records_are_explained_too() {
     let zones = some_zones();
     let explain = |name: &str| {

@@ -121,10 +121,10 @@ fn answer_question(
             None => Rcode::NxDomain,
         };
         asked.deny(answer, rcode)
-    } else if let Some((words, set)) = zones.reverse_of(name) {
+    } else if let Some((zone, set)) = zones.reverse_of(name) {
         answer.set_authoritative(true);
         let asked = Asked {
-            words,
+            words: &zone.words,
             domain: HEADER_BYTES,
             domain_is_zone: false,
             qtype: question.qtype,

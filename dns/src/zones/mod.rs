@@ -10,7 +10,7 @@ use crate::{
     reverse::Reverse,
     rrset::RrSet,
     table::Node,
-    zone::{Words, Zone},
+    zone::Zone,
 };
 
 /// Holds all zones and the reverse names at one version of the registry, each answer already
@@ -85,9 +85,9 @@ impl Zones {
         })
     }
 
-    /// Finds the PTR records of a reverse name, and whose names they tell.
-    pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<(&Words, &RrSet)> {
-        Some((&self.zones.first()?.words, self.reverse.find(name)?))
+    /// Finds the PTR records of a reverse name, and the zone whose names they tell.
+    pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<(&Zone, &RrSet)> {
+        Some((self.zones.first()?, self.reverse.find(name)?))
     }
 
     /// Lists the names of the instances that are told at an address.
