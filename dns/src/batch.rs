@@ -6,9 +6,10 @@
 //!
 //! What makes it sound: each header points into arrays that this file owns, that are allocated once
 //! and that live as long as the [`Batch`]. The pointers are set anew from those arrays before each
-//! call, the lengths that go with them are those of the elements pointed to, and the kernel is told
-//! no more headers than there are. Nothing of what the kernel wrote is read beyond the length that
-//! it gave, and that is checked against the element's.
+//! call, each taken from its own field so that none is made invalid by a later one, the lengths
+//! that go with them are those of the elements pointed to, and the kernel is told no more headers
+//! than there are. Nothing of what the kernel wrote is read beyond the length that it gave, and
+//! that is checked against the element's.
 #![allow(unsafe_code)]
 
 use std::{io, mem, net::UdpSocket, os::fd::RawFd};
@@ -19,12 +20,15 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// How many datagrams are taken by one call.
 pub(crate) const BATCH: usize = 32;
 
-/// The longest query that is read whole; what is cut off is not missed, since such queries have no
-/// business here and are found to be broken.
-pub(crate) const QUERY_BYTES_MAX: usize = 2048;
+/// The longest query that is read whole: as long as we say in an OPT record that we take (RFC 6891,
+/// section 6.2.3). Longer ones have no business here, and are found to be broken where they are cut.
+pub(crate) const QUERY_BYTES_MAX: usize = ANSWER_BYTES_MAX;
 
-/// The longest answer.
+/// The longest answer, and so the largest value of `udp_payload_max`.
 pub(crate) const ANSWER_BYTES_MAX: usize = crate::config::UDP_PAYLOAD_LIMIT as usize;
+
+/// The length of an address of any family, which is what the kernel is told.
+const PEER_BYTES: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
 
 /// The room for one control message that holds the address a query was sent to, v4 or v6.
 const CONTROL_BYTES: usize = 64;
@@ -100,17 +104,12 @@ impl Batch {
     /// Returns `WouldBlock` when there is none.
     pub(crate) fn receive(&mut self, socket: RawFd) -> io::Result<usize> {
         for ((slot, header), vector) in self.parts() {
-            *vector = libc::iovec {
-                iov_base: slot.query.as_mut_ptr().cast(),
-                iov_len: slot.query.len(),
-            };
-            header.msg_len = 0;
-            header.msg_hdr = message_header(
-                slot,
-                size_of::<libc::sockaddr_storage>() as libc::socklen_t,
-                CONTROL_BYTES,
-                vector,
-            );
+            *header = message_header(PEER_BYTES, CONTROL_BYTES);
+            vector.iov_len = QUERY_BYTES_MAX;
+            vector.iov_base = (&raw mut slot.query).cast();
+            header.msg_hdr.msg_name = (&raw mut slot.peer).cast();
+            header.msg_hdr.msg_control = (&raw mut slot.control).cast();
+            header.msg_hdr.msg_iov = &raw mut *vector;
         }
         // SAFETY: the headers are valid as described at the top, and there are `BATCH` of them.
         let count = unsafe {
@@ -125,7 +124,7 @@ impl Batch {
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         for ((slot, header), _) in self.parts().take(count) {
             slot.query_len = (header.msg_len as usize).min(QUERY_BYTES_MAX);
-            slot.peer_len = header.msg_hdr.msg_namelen;
+            slot.peer_len = header.msg_hdr.msg_namelen.min(PEER_BYTES);
             slot.control_len = header.msg_hdr.msg_controllen.min(CONTROL_BYTES);
             slot.answer_len = 0;
             slot.answer_from_where_it_was_asked();
@@ -140,7 +139,7 @@ impl Batch {
         let mut answers = 0;
         for slot in &mut self.slots[..self.queries] {
             let query = &slot.query[..slot.query_len];
-            slot.answer_len = match slot.peer.port() {
+            slot.answer_len = match slot.peer.port(slot.peer_len) {
                 // Nobody can be there to read it.
                 0 => 0,
                 _ => answer(query, &mut slot.answer).min(ANSWER_BYTES_MAX),
@@ -161,12 +160,12 @@ impl Batch {
         let answered = slots.filter(|slot| slot.answer_len > 0).skip(skip);
         let shown = self.headers.iter_mut().zip(self.vectors.iter_mut());
         for (slot, (header, vector)) in answered.zip(shown) {
-            *vector = libc::iovec {
-                iov_base: slot.answer.as_mut_ptr().cast(),
-                iov_len: slot.answer_len,
-            };
-            header.msg_len = 0;
-            header.msg_hdr = message_header(slot, slot.peer_len, slot.control_len, vector);
+            *header = message_header(slot.peer_len, slot.control_len);
+            vector.iov_len = slot.answer_len;
+            vector.iov_base = (&raw mut slot.answer).cast();
+            header.msg_hdr.msg_name = (&raw mut slot.peer).cast();
+            header.msg_hdr.msg_control = (&raw mut slot.control).cast();
+            header.msg_hdr.msg_iov = &raw mut *vector;
             count += 1;
         }
         // SAFETY: as in `receive`, with `count` headers, which is at most `BATCH`.
@@ -186,17 +185,22 @@ impl Batch {
 }
 
 impl Peer {
-    /// Returns the port.
-    fn port(&self) -> u16 {
-        let address: *const libc::sockaddr_storage = &self.0;
-        // SAFETY: `sockaddr_storage` is made to be read as the type that its family says: it is
-        // large enough and aligned, and all of its bytes are initialized.
-        let port = unsafe {
-            match i32::from(self.0.ss_family) {
-                libc::AF_INET => (*address.cast::<libc::sockaddr_in>()).sin_port,
-                libc::AF_INET6 => (*address.cast::<libc::sockaddr_in6>()).sin6_port,
-                _ => 0,
+    /// Returns the port in the address, of which `len` bytes were written; 0 when they are none of
+    /// a family that has ports.
+    fn port(&self, len: libc::socklen_t) -> u16 {
+        let holds = |size: usize| len as usize >= size;
+        let address = &raw const self.0;
+        let port = match i32::from(self.0.ss_family) {
+            libc::AF_INET if holds(size_of::<libc::sockaddr_in>()) => {
+                // SAFETY: `sockaddr_storage` is made to be read as the type that its family says:
+                // it is large enough and aligned, and all of its bytes are initialized.
+                unsafe { (*address.cast::<libc::sockaddr_in>()).sin_port }
             }
+            libc::AF_INET6 if holds(size_of::<libc::sockaddr_in6>()) => {
+                // SAFETY: as above.
+                unsafe { (*address.cast::<libc::sockaddr_in6>()).sin6_port }
+            }
+            _ => 0,
         };
         u16::from_be(port)
     }
@@ -240,20 +244,48 @@ impl Slot {
     }
 }
 
-/// Makes a header that points to a slot's peer and control message, and to a vector.
-fn message_header(
-    slot: &mut Slot,
-    peer_len: libc::socklen_t,
-    control_len: usize,
-    vector: &mut libc::iovec,
-) -> libc::msghdr {
+/// Makes a header with one vector, of which only the pointers are missing.
+fn message_header(peer_len: libc::socklen_t, control_len: usize) -> libc::mmsghdr {
     // SAFETY: zero is a valid value of every field.
-    let mut header: libc::msghdr = unsafe { mem::zeroed() };
-    header.msg_name = (&raw mut slot.peer).cast();
-    header.msg_namelen = peer_len;
-    header.msg_iov = vector;
-    header.msg_iovlen = 1;
-    header.msg_control = slot.control.0.as_mut_ptr().cast();
-    header.msg_controllen = control_len;
+    let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
+    header.msg_hdr.msg_namelen = peer_len;
+    header.msg_hdr.msg_iovlen = 1;
+    header.msg_hdr.msg_controllen = control_len;
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    /// An address as the kernel writes it.
+    fn peer(address: SocketAddr) -> (Peer, libc::socklen_t) {
+        let address = socket2::SockAddr::from(address);
+        let len = address.len();
+        let mut peer = Peer(
+            // SAFETY: zero is a valid value of every field.
+            unsafe { mem::zeroed() },
+        );
+        // SAFETY: the address is `len` bytes long, and the storage at least as long.
+        unsafe {
+            let to = (&raw mut peer.0).cast::<u8>();
+            std::ptr::copy_nonoverlapping(address.as_ptr().cast(), to, len as usize);
+        }
+        (peer, len)
+    }
+
+    #[test]
+    fn a_port_is_read_from_a_whole_address_alone() {
+        for address in ["127.0.0.1:4660", "[::1]:4660"] {
+            let (mut peer, len) = peer(address.parse().unwrap());
+            assert_eq!(peer.port(len), 4660);
+            assert_eq!(peer.port(PEER_BYTES), 4660);
+            assert_eq!(peer.port(len - 1), 0, "{address} is cut");
+            assert_eq!(peer.port(0), 0, "{address} isn't there");
+            peer.0.ss_family = libc::AF_UNIX as libc::sa_family_t;
+            assert_eq!(peer.port(len), 0);
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) const UDP_PAYLOAD_LIMIT: u16 = 4096;
 pub struct Config {
     /// The addresses at which queries are taken, over UDP and TCP; none switches DNS off.
     pub listen: Vec<SocketAddr>,
-    /// The domains that are answered for; the most specific one answers for a name.
+    /// The domains that are answered for, none of them below another.
     pub zones: Vec<ZoneConfig>,
     /// The longest answer over UDP in bytes, 512 to 4096, also for clients that could take more.
     pub udp_payload_max: u16,
@@ -63,10 +63,7 @@ impl Config {
             }
         }
         for (index, zone) in self.zones.iter().enumerate() {
-            let same = |other: &ZoneConfig| other.domain == zone.domain;
-            if let Some(first) = self.zones[..index].iter().position(same) {
-                let domain = &zone.domain;
-                let reason = format!("`{domain}` overlaps: it is the domain of zones[{first}] too");
+            if let Some(reason) = self.overlap(index) {
                 problem(format!("zones[{index}].domain"), reason);
             }
             let ttls = [("ttl", zone.ttl), ("negative_ttl", zone.negative_ttl)];
@@ -96,6 +93,26 @@ impl Config {
             );
         }
         problems
+    }
+
+    /// Says what is wrong with the domain of the zone at `index` next to those of the others.
+    ///
+    /// Below a domain, names are made of services; a zone there would answer in their stead, and
+    /// SRV and PTR records would lead to names that it knows nothing of.
+    fn overlap(&self, index: usize) -> Option<String> {
+        let domain = &self.zones[index].domain;
+        let mut earlier = self.zones[..index].iter();
+        if let Some(first) = earlier.position(|other| other.domain == *domain) {
+            return Some(format!(
+                "`{domain}` overlaps: it is the domain of zones[{first}] too"
+            ));
+        }
+        let mut others = self.zones.iter().map(|zone| &zone.domain);
+        let outer = others.position(|other| domain.is_below(other))?;
+        let outer_domain = &self.zones[outer].domain;
+        Some(format!(
+            "`{domain}` overlaps: names of zones[{outer}] (`{outer_domain}`) below it are hidden"
+        ))
     }
 }
 
@@ -151,6 +168,11 @@ pub struct Domain(Name);
 impl Domain {
     pub(crate) fn name(&self) -> &Name {
         &self.0
+    }
+
+    /// Tells whether this domain is part of another one, and not the same.
+    fn is_below(&self, other: &Self) -> bool {
+        self != other && self.0.relative_to(&other.0).is_some()
     }
 }
 
@@ -299,11 +321,28 @@ mod tests {
                 "zones[0].ttl: 8days is not between 1s and 7days",
                 "zones[1].domain: `a.b` overlaps: it is the domain of zones[0] too",
                 "zones[1].negative_ttl: 5ms is not between 1s and 7days",
+                "zones[2].domain: `x.a.b` overlaps: names of zones[0] (`a.b`) below it are hidden",
                 "udp_payload_max: 100 is not between 512 and 4096",
                 "tcp_connections_max: 0 would refuse everybody",
                 "tcp_idle_timeout: 0s would refuse everybody",
             ]
         );
+    }
+
+    #[test]
+    fn a_zone_below_another_is_a_problem_wherever_it_stands() {
+        let zones = |domains: &[&str]| {
+            let zones = domains
+                .iter()
+                .map(|domain| format!("[[zones]]\ndomain = \"{domain}\"\n"));
+            problems(&zones.collect::<String>())
+        };
+        assert_eq!(
+            zones(&["y.x.a.b", "A.B"]),
+            ["zones[0].domain: `y.x.a.b` overlaps: names of zones[1] (`a.b`) below it are hidden"]
+        );
+        let apart = ["a.b", "xa.b", "b.a", "c"];
+        assert_eq!(zones(&apart), <[String; 0]>::default());
     }
 
     #[test]

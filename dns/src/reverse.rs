@@ -10,7 +10,7 @@ use imbl::OrdSet;
 use registry::{Service, State};
 
 use crate::{
-    name::{Name, labels},
+    name::{Name, labels, relative},
     rrset::{self, RrSet},
     table::Map,
     zone::Words,
@@ -110,23 +110,18 @@ fn places(words: &Words, service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> 
 /// Reads the address in a name under `in-addr.arpa` (RFC 1035, section 3.5) or `ip6.arpa` (RFC
 /// 3596).
 pub(crate) fn address(name: &[u8]) -> Option<IpAddr> {
-    if let Some(digits) = name.strip_suffix(b"\x07in-addr\x04arpa") {
+    if let Some(octets_reversed) = relative(name, b"\x07in-addr\x04arpa") {
         let mut octets = [0; 4];
-        let mut labels = labels(digits);
+        let mut labels = labels(octets_reversed);
         for octet in octets.iter_mut().rev() {
-            let label = str::from_utf8(labels.next()?).ok()?;
-            *octet = label.parse().ok()?;
-            // "01" and "+1" are no ways to write 1 here.
-            if octet.to_string() != label {
-                return None;
-            }
+            *octet = decimal(labels.next()?)?;
         }
         return labels
             .next()
             .is_none()
             .then(|| Ipv4Addr::from(octets).into());
     }
-    let nibbles = name.strip_suffix(b"\x03ip6\x04arpa")?;
+    let nibbles = relative(name, b"\x03ip6\x04arpa")?;
     let mut bits = 0_u128;
     let mut labels = labels(nibbles);
     for shift in (0..128).step_by(4) {
@@ -136,6 +131,16 @@ pub(crate) fn address(name: &[u8]) -> Option<IpAddr> {
         bits |= u128::from(char::from(digit).to_digit(16)?) << shift;
     }
     labels.next().is_none().then(|| Ipv6Addr::from(bits).into())
+}
+
+/// Reads a number from 0 to 255; "01" and "+1" are no ways to write 1 here.
+fn decimal(label: &[u8]) -> Option<u8> {
+    let digits = label.iter().all(u8::is_ascii_digit);
+    let shortest = label.len() == 1 || label.first() != Some(&b'0');
+    if !digits || !shortest {
+        return None;
+    }
+    str::from_utf8(label).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -167,9 +172,27 @@ mod tests {
             "256.0.0.127.in-addr.arpa",
             "01.0.0.127.in-addr.arpa",
             "+1.0.0.127.in-addr.arpa",
+            "00.0.0.127.in-addr.arpa",
+            "x.0.0.127.in-addr.arpa",
             "1.ip6.arpa",
         ] {
             assert_eq!(address_of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_label_that_ends_like_the_domain_is_not_below_it() {
+        let v4 = b"\x011\x010\x010\x03127\x0d\x07in-addr\x04arpa";
+        assert_eq!(address(v4), None);
+        let v6 = [&b"\x010".repeat(32)[..], b"\x09\x03ip6\x04arpa"].concat();
+        assert_eq!(address(&v6), None);
+    }
+
+    #[test]
+    fn every_octet_has_one_way_to_be_written() {
+        for octet in 0..=u8::MAX {
+            assert_eq!(decimal(octet.to_string().as_bytes()), Some(octet));
+        }
+        assert_eq!(decimal(b""), None);
     }
 }

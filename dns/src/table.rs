@@ -142,7 +142,13 @@ impl Node {
 
     /// Tells whether there is a record of any type.
     pub(crate) fn has_records(&self) -> bool {
-        [rtype::A, rtype::AAAA, rtype::SRV, rtype::TXT]
+        self.leads_somewhere() || self.set(rtype::TXT).is_some()
+    }
+
+    /// Tells whether there is an address or a port: TXT alone is what is said of an instance
+    /// whose address isn't known.
+    pub(crate) fn leads_somewhere(&self) -> bool {
+        [rtype::A, rtype::AAAA, rtype::SRV]
             .into_iter()
             .any(|rtype| self.set(rtype).is_some())
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use registry::Service;
+use registry::{Instance, Service, ServiceName};
 
 use crate::{
     Scheme,
@@ -108,6 +108,15 @@ impl Zone {
             let service = old.map(|old| old.name.clone());
             self.table.remove(&name, rank, &service);
         }
+    }
+
+    /// Returns the service that is called as an instance is, and answers at its name instead of it.
+    pub(crate) fn namesake(&self, service: &Service, instance: &Instance) -> Option<&ServiceName> {
+        let name = self.words.scheme.names().instance(service, instance)?;
+        let part = self.table.node(name.as_bytes())?.speaker(rtype::A)?;
+        part.service
+            .as_ref()
+            .filter(|other| **other != service.name)
     }
 }
 

@@ -94,10 +94,10 @@ impl Zones {
             }
             return Some(explanation);
         }
-        let (words, _) = self.reverse_of(name.as_bytes())?;
-        let mut explanation = self.start(&name, words);
+        let (zone, _) = self.reverse_of(name.as_bytes())?;
+        let mut explanation = self.start(&name, &zone.words);
         let address = reverse::address(name.as_bytes())?;
-        self.explain_address(words, address, &mut explanation);
+        self.explain_address(zone, address, &mut explanation);
         Some(explanation)
     }
 
@@ -117,19 +117,23 @@ impl Zones {
     }
 
     fn explain_absence(&self, zone: &Zone, explanation: &mut Explanation) {
-        let unsynced = self.snapshot().unsynced();
-        if unsynced.is_empty() {
-            explanation.rcode = Rcode::NxDomain;
-            explanation.ttl = zone.words.negative_ttl;
-            explanation.note = Some("no service, port or instance is called so".to_owned());
-        } else {
-            explanation.rcode = Rcode::ServFail;
-            explanation.ttl = 0;
-            explanation.note = Some(format!(
-                "not known yet: waiting for {}",
-                unsynced.join(", ")
-            ));
+        if !self.knows_all(None) {
+            return self.explain_ignorance(explanation);
         }
+        explanation.rcode = Rcode::NxDomain;
+        explanation.ttl = zone.words.negative_ttl;
+        explanation.add_note("no service, port or instance is called so");
+    }
+
+    /// Says that an answer would be a guess while sources have yet to speak.
+    fn explain_ignorance(&self, explanation: &mut Explanation) {
+        explanation.rcode = Rcode::ServFail;
+        explanation.ttl = 0;
+        explanation.add_note(&format!("not known yet: waiting for {}", self.awaited()));
+    }
+
+    fn awaited(&self) -> String {
+        self.snapshot().unsynced().join(", ")
     }
 
     fn explain_node(&self, zone: &Zone, name: &Name, node: &Node, to: &mut Explanation) {
@@ -151,28 +155,40 @@ impl Zones {
                 .names()
                 .each(service, &mut |candidate, rank, view| {
                     if (&candidate, rank) == (name, part.rank) {
-                        to.add_view(words, service, view, &speaks);
+                        to.add_view(zone, service, view, &speaks);
                     }
                 });
         }
-        if to.records.is_empty() {
-            to.ttl = words.negative_ttl;
-            let note = match node.parts() {
-                [] => "only names below it exist",
-                _ => "no instance is there to answer with",
-            };
-            to.note.get_or_insert_with(|| note.to_owned());
+        match (to.records.is_empty(), self.knows_all(Some(node))) {
+            (true, false) => self.explain_ignorance(to),
+            (false, false) => {
+                let awaited = self.awaited();
+                to.add_note(&format!(
+                    "its addresses get SERVFAIL: waiting for {awaited}"
+                ));
+            }
+            (true, true) => {
+                to.ttl = words.negative_ttl;
+                to.add_note(match node.parts() {
+                    [] => "only names below it exist",
+                    _ => "no instance is there to answer with",
+                });
+            }
+            (false, true) => {}
         }
     }
 
-    fn explain_address(&self, words: &Words, address: IpAddr, to: &mut Explanation) {
+    fn explain_address(&self, zone: &Zone, address: IpAddr, to: &mut Explanation) {
         let told: Vec<_> = self.told_at(address).collect();
         for service in self.snapshot().services().values() {
             let instances = service.instances.iter();
             for instance in instances.filter(|one| one.addresses.contains(&address)) {
-                let target = words.target(service, instance);
+                let target = zone.words.target(service, instance);
                 match target.filter(|target| told.contains(&target)) {
-                    Some(target) => to.add(service, instance, "PTR", format!("{target}.")),
+                    Some(target) => {
+                        to.add(service, instance, "PTR", format!("{target}."));
+                        to.add_namesake(zone, service, instance, &target);
+                    }
                     None => {
                         let reason = match instance.exclusion() {
                             Some(exclusion) => exclusion.to_string(),
@@ -187,6 +203,16 @@ impl Zones {
 }
 
 impl Explanation {
+    fn add_note(&mut self, more: &str) {
+        match &mut self.note {
+            Some(note) => {
+                note.push_str("; ");
+                note.push_str(more);
+            }
+            None => self.note = Some(more.to_owned()),
+        }
+    }
+
     fn add(
         &mut self,
         service: &Service,
@@ -206,6 +232,15 @@ impl Explanation {
             reason,
             instance: ExplainedInstance::new(service, instance),
         });
+    }
+
+    /// Warns of a record whose target is the name of a service too, and so has that one's addresses.
+    fn add_namesake(&mut self, zone: &Zone, service: &Service, instance: &Instance, target: &Name) {
+        if let Some(other) = zone.namesake(service, instance) {
+            self.add_note(&format!(
+                "{target} is service {other} too: a client that looks it up gets that one's addresses"
+            ));
+        }
     }
 
     fn add_own(&mut self, rtype: &'static str, content: String) {
@@ -232,13 +267,13 @@ impl Explanation {
         {
             self.add_own(address_type(&address), address.to_string());
         }
-        self.note = Some("the zone's name server, which is where we listen".to_owned());
+        self.add_note("the zone's name server, which is where we listen");
     }
 
     /// Adds what one service says at the name, as far as it is the one that `speaks` for a type.
     fn add_view(
         &mut self,
-        words: &Words,
+        zone: &Zone,
         service: &Service,
         view: View<'_>,
         speaks: &dyn Fn(u16) -> bool,
@@ -254,13 +289,15 @@ impl Explanation {
             return;
         }
         for instance in &service.instances {
-            match (view, view.port(instance), words.target(service, instance)) {
+            let target = zone.words.target(service, instance);
+            match (view, view.port(instance), target) {
                 (View::Addresses, ..) => self.add_addresses(service, instance, view, speaks),
                 _ if !speaks(rtype::SRV) => self.leave_out(service, instance, hidden()),
                 (_, Some(port), Some(target)) if view.omission(instance).is_none() => {
                     let (priority, weight) = (instance.priority, instance.weight);
                     let content = format!("{priority} {weight} {} {target}.", port.number);
                     self.add(service, instance, "SRV", content);
+                    self.add_namesake(zone, service, instance, &target);
                 }
                 _ => {
                     let omission = view.omission(instance).map(|omission| omission.to_string());
@@ -271,7 +308,7 @@ impl Explanation {
         }
         if service.left_out > 0 {
             let count = service.left_out;
-            self.note = Some(format!("{count} instances more than a service may have"));
+            self.add_note(&format!("{count} instances more than a service may have"));
         }
     }
 

@@ -53,6 +53,24 @@ fn a_name_with_two_claims_tells_which_of_them_counts() {
 }
 
 #[test]
+fn a_target_that_is_a_service_too_is_told() {
+    let zones = zones([
+        testing::service("web", &[("a", 1), ("b", 1)]),
+        testing::service_of("b.web", [testing::instance("x", "10.0.0.9", 80)]),
+    ]);
+    let note = "b.web.svc.internal is service b.web too: \
+        a client that looks it up gets that one's addresses";
+    for name in ["_web._tcp.svc.internal", "2.0.0.127.in-addr.arpa"] {
+        let explanation = zones.explain(name).unwrap();
+        assert!(!explanation.records.is_empty());
+        assert_eq!(explanation.note.as_deref(), Some(note), "{name}");
+    }
+    for name in ["web.svc.internal", "1.0.0.127.in-addr.arpa"] {
+        assert_eq!(zones.explain(name).unwrap().note, None, "{name}");
+    }
+}
+
+#[test]
 fn names_without_records_are_explained_too() {
     let zones = some_zones();
     let explain = |name: &str| {
@@ -87,6 +105,32 @@ fn names_without_records_are_explained_too() {
         explanation.note.as_deref(),
         Some("not known yet: waiting for zk")
     );
+}
+
+#[test]
+fn what_a_source_may_yet_say_is_not_denied() {
+    let mut down = testing::instance("d", "10.0.0.1", 80);
+    down.state = State::Down;
+    let known = testing::snapshot(
+        3,
+        [
+            testing::service_of("gone", [down]),
+            testing::service("web.group", &[("a", 1)]),
+        ],
+    );
+    let unsynced = Snapshot::new(3, known.services().clone(), ["zk".into()].into());
+    let zones = Zones::build(&Config::default(), &unsynced);
+    let explain = |name: &str| {
+        let explanation = zones.explain(&format!("{name}.svc.internal")).unwrap();
+        let note = explanation.note.unwrap_or_default();
+        (explanation.rcode.label(), explanation.ttl, note)
+    };
+    let waiting = ("SERVFAIL", 0, "not known yet: waiting for zk".to_owned());
+    assert_eq!(explain("group"), waiting);
+    assert_eq!(explain("gone"), waiting);
+    let note = "its addresses get SERVFAIL: waiting for zk".to_owned();
+    assert_eq!(explain("d.gone"), ("NOERROR", 5, note));
+    assert_eq!(explain("web.group"), ("NOERROR", 5, String::new()));
 }
 
 #[test]

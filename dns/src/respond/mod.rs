@@ -108,18 +108,23 @@ fn answer_question(
         if relative.is_empty() {
             return asked.answer_apex(Some(zone), answer);
         }
-        match zone.table.node(relative) {
-            Some(node) => asked.answer_node(node, answer, seed),
-            None if zones.knows_all() => asked.deny(answer, Rcode::NxDomain),
-            None => {
-                answer.set_authoritative(false);
-                Rcode::ServFail
-            }
+        let node = zone.table.node(relative);
+        if node.is_some_and(|node| asked.answer_node(node, answer, seed)) {
+            return Rcode::NoError;
         }
-    } else if let Some((words, set)) = zones.reverse_of(name) {
+        if !zones.knows_all(node) {
+            answer.set_authoritative(false);
+            return Rcode::ServFail;
+        }
+        let rcode = match node {
+            Some(_) => Rcode::NoError,
+            None => Rcode::NxDomain,
+        };
+        asked.deny(answer, rcode)
+    } else if let Some((zone, set)) = zones.reverse_of(name) {
         answer.set_authoritative(true);
         let asked = Asked {
-            words,
+            words: &zone.words,
             domain: HEADER_BYTES,
             domain_is_zone: false,
             qtype: question.qtype,
@@ -158,16 +163,17 @@ impl Asked<'_> {
         Rcode::NoError
     }
 
-    fn answer_node(&self, node: &Node, answer: &mut Answer<'_>, seed: u64) -> Rcode {
+    /// Answers with what stands at a name; returns whether there is anything of the type.
+    fn answer_node(&self, node: &Node, answer: &mut Answer<'_>, seed: u64) -> bool {
         if let Some(set) = node.set(self.qtype) {
             set.write(answer, seed);
-            return Rcode::NoError;
+            return true;
         }
-        if self.qtype == rtype::ANY && node.has_records() {
+        let any = self.qtype == rtype::ANY && node.has_records();
+        if any {
             self.write_hinfo(answer);
-            return Rcode::NoError;
         }
-        self.deny(answer, Rcode::NoError)
+        any
     }
 
     /// Says that there is no such record or name, and for how long that may be believed (RFC 2308).

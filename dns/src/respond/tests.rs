@@ -242,6 +242,43 @@ fn until_all_sources_have_spoken_only_what_is_known_is_answered() {
 }
 
 #[test]
+fn until_all_sources_have_spoken_a_name_that_leads_nowhere_may_yet_lead_somewhere() {
+    let known = some_zones().snapshot().services().clone();
+    let unsynced = Snapshot::new(8, known, Arc::from(["zk".into()]));
+    let zones = Zones::build(&Config::default(), &unsynced);
+    for (name, qtype) in [
+        // Above names that exist, where there may be a service too.
+        ("group.svc.internal", rtype::A),
+        ("_tcp.svc.internal", rtype::A),
+        ("group.svc.internal", rtype::ANY),
+        // Nobody is up that is known.
+        ("gone.svc.internal", rtype::A),
+        ("_gone._tcp.svc.internal", rtype::SRV),
+        ("e.gone.svc.internal", rtype::A),
+    ] {
+        let reply = Ask::new(name, qtype).of(&zones);
+        assert_eq!(reply.rcode(), "SERVFAIL", "{name}");
+        assert!(!reply.authoritative());
+        assert_eq!(reply.authorities(), <[String; 0]>::default());
+        assert_ne!(Ask::new(name, qtype).of(&some_zones()).rcode(), "SERVFAIL");
+    }
+    for (name, qtype) in [
+        // A client that asks for both would lose the one that is known.
+        ("app.group.svc.internal", rtype::AAAA),
+        ("a.web.svc.internal", rtype::AAAA),
+        ("_web._tcp.svc.internal", rtype::A),
+        ("svc.internal", rtype::A),
+    ] {
+        let reply = Ask::new(name, qtype).of(&zones);
+        assert_eq!(reply.rcode(), "NOERROR", "{name}");
+        assert!(reply.authoritative());
+        assert_eq!(reply.authorities().len(), 1);
+    }
+    let txt = Ask::new("e.gone.svc.internal", rtype::TXT).of(&zones);
+    assert_eq!((txt.rcode(), txt.answers().len()), ("NOERROR", 1));
+}
+
+#[test]
 fn names_of_others_and_other_classes_are_refused() {
     for (name, qtype, class) in [
         ("example.com", rtype::A, 1),
@@ -595,6 +632,15 @@ fn the_most_specific_zone_answers() {
     assert_eq!(ask("web.example"), ["web.example. 5 A 127.0.0.1"]);
     assert_eq!(ask("web.b.example"), ["web.b.example. 9 A 127.0.0.1"]);
     assert_eq!(ask("web.b.b.example"), ["web.b.b.example. 9 A 127.0.0.1"]);
+}
+
+#[test]
+fn a_reverse_name_inside_a_label_is_refused() {
+    let mut ask = Ask::new("", rtype::PTR);
+    ask.name = b"\x012\x010\x010\x0210\x0d\x07in-addr\x04arpa\x00".to_vec();
+    let reply = ask.of(&some_zones());
+    assert_eq!(reply.rcode(), "REFUSED");
+    assert!(!reply.authoritative());
 }
 
 /// Names made of what is in `some_zones` and of what isn't.

@@ -2,7 +2,9 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io,
+    net::UdpSocket,
     os::fd::{AsRawFd, RawFd},
     sync::Arc,
     time::Duration,
@@ -10,6 +12,7 @@ use std::{
 
 use arc_swap::{ArcSwap, Cache};
 use nix::libc;
+use tokio::io::unix::AsyncFd;
 
 use crate::{
     Counters, Outcome, Transport, Zones,
@@ -20,6 +23,9 @@ use crate::{
 /// How long the loop rests when the system is out of memory for it.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How many batches are taken in a row before the worker's other tasks have their turn.
+const BATCHES_IN_A_ROW: u32 = 8;
+
 /// Answers the queries that come by `socket`, until the future is dropped.
 ///
 /// It is meant for a worker's current-thread runtime: nothing is allocated, locked, logged or
@@ -29,25 +35,20 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// Returns an error when the socket is of no more use.
 pub async fn serve_udp(
-    socket: std::net::UdpSocket,
+    socket: UdpSocket,
     zones: Arc<ArcSwap<Zones>>,
     counters: Arc<Counters>,
 ) -> io::Result<Infallible> {
-    let socket = batch::watch(socket)?;
-    let fd = socket.get_ref().as_raw_fd();
+    let mut inlet = Inlet::new(socket)?;
+    let fd = inlet.socket.get_ref().as_raw_fd();
     let mut zones = Cache::new(zones);
     let mut batch = Batch::new();
     let mut random = fastrand::Rng::new();
     loop {
-        let received = socket.readable().await?.try_io(|_| batch.receive(fd));
-        let count = match received {
-            Ok(Ok(count)) => count,
-            Ok(Err(error)) => {
-                rest_after(error).await?;
-                continue;
-            }
-            Err(_nothing_there) => continue,
-        };
+        if let Err(error) = inlet.take(&mut batch).await {
+            rest_after(error).await?;
+            continue;
+        }
         let zones = zones.load();
         let answers = batch.answer(|query, out| {
             let outcome = respond(zones, query, out, Transport::Udp, random.u64(..));
@@ -58,9 +59,53 @@ pub async fn serve_udp(
             }
         });
         send(&mut batch, fd, answers, &counters);
-        if count == BATCH {
-            // More are waiting, and so may be the worker's other tasks.
+    }
+}
+
+/// Takes batches from a socket, and no more turns than are its due.
+struct Inlet {
+    socket: AsyncFd<UdpSocket>,
+    /// How many batches were taken since the runtime last had the thread.
+    in_a_row: u32,
+}
+
+impl Inlet {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self {
+            socket: batch::watch(socket)?,
+            in_a_row: 0,
+        })
+    }
+
+    /// Waits for datagrams and takes those that are there; returns how many.
+    ///
+    /// Fewer than a whole batch are all there were. Then the next call waits to be told of more,
+    /// instead of asking in vain: the system tells of each datagram that comes after.
+    async fn take(&mut self, batch: &mut Batch) -> io::Result<usize> {
+        if self.in_a_row == BATCHES_IN_A_ROW {
+            self.in_a_row = 0;
             tokio::task::yield_now().await;
+        }
+        loop {
+            let Self { socket, in_a_row } = self;
+            let ready = poll_fn(|context| {
+                let ready = socket.poll_read_ready(context);
+                if ready.is_pending() {
+                    *in_a_row = 0;
+                }
+                ready
+            });
+            let mut ready = ready.await?;
+            let fd = ready.get_ref().get_ref().as_raw_fd();
+            let Ok(received) = ready.try_io(|_| batch.receive(fd)) else {
+                continue;
+            };
+            self.in_a_row += 1;
+            let count = received?;
+            if count < BATCH {
+                ready.clear_ready();
+            }
+            return Ok(count);
         }
     }
 }

@@ -1,10 +1,14 @@
 use std::net::{SocketAddr, UdpSocket};
 
+use futures_util::FutureExt as _;
 use registry::testing;
 
 use super::*;
 use crate::{
-    Metrics, bind_udp,
+    Metrics,
+    batch::QUERY_BYTES_MAX,
+    bind_udp,
+    config::UDP_PAYLOAD_LIMIT,
     testing::{Ask, zones},
     wire::rtype,
 };
@@ -89,7 +93,7 @@ async fn what_is_no_query_gets_no_answer_and_does_no_harm() {
     assert_eq!(reply[..2], query[..2]);
     assert_eq!(reply[7], 2);
     // Longer than what is read whole.
-    let long = [&query[..], &[0; 3000]].concat();
+    let long = [&query[..], &[0; QUERY_BYTES_MAX]].concat();
     assert_eq!(ask(&client, &long).await[7], 2);
     let text = metrics_text(&running);
     assert!(
@@ -100,6 +104,22 @@ async fn what_is_no_query_gets_no_answer_and_does_no_harm() {
         text.contains("signpost_dns_queries_total{transport=\"udp\"} 5"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_query_as_long_as_we_say_we_take_is_read_whole() {
+    let running = run("127.0.0.1:0");
+    let client = client(running.address).await;
+    let web = || Ask::new("web.svc.internal", rtype::A);
+    // An option for padding (RFC 7830) that fills the query up.
+    let padding = QUERY_BYTES_MAX - web().edns(1232, 0, 0, &[0; 4]).bytes().len();
+    let mut option = [0, 12, 0, 0].to_vec();
+    option[2..].copy_from_slice(&(padding as u16).to_be_bytes());
+    option.resize(4 + padding, 0);
+    let query = web().edns(1232, 0, 0, &option).bytes();
+    assert_eq!(query.len(), usize::from(UDP_PAYLOAD_LIMIT));
+    let answer = ask(&client, &query).await;
+    assert_eq!((answer[3] & 0xf, answer[7]), (0, 2));
 }
 
 fn metrics_text(running: &Running) -> String {
@@ -132,6 +152,48 @@ async fn more_than_a_batch_at_once_is_answered_to_each() {
         received.unwrap().unwrap();
         assert_eq!(answer[..2], n.to_be_bytes());
     }
+}
+
+/// A socket's inlet, buffers, and a client that sends to it.
+fn inlet() -> (Inlet, Batch, UdpSocket) {
+    let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(socket.local_addr().unwrap()).unwrap();
+    (Inlet::new(socket).unwrap(), Batch::new(), client)
+}
+
+async fn take(inlet: &mut Inlet, batch: &mut Batch) -> usize {
+    let taken = tokio::time::timeout(PATIENCE, inlet.take(batch)).await;
+    taken.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn after_the_last_datagram_the_system_is_not_asked_until_it_tells_of_more() {
+    let (mut inlet, mut batch, client) = inlet();
+    for _ in 0..3 {
+        client.send(b"first").unwrap();
+        assert_eq!(take(&mut inlet, &mut batch).await, 1);
+        // It is there, and the runtime hasn't had the thread to learn of it.
+        client.send(b"second").unwrap();
+        assert!(inlet.take(&mut batch).now_or_never().is_none());
+        assert_eq!(take(&mut inlet, &mut batch).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn whole_batches_are_taken_in_a_row_until_it_is_the_turn_of_others() {
+    let (mut inlet, mut batch, client) = inlet();
+    let turns = BATCHES_IN_A_ROW as usize;
+    for _ in 0..BATCH * (turns + 1) {
+        client.send(b"one").unwrap();
+    }
+    assert_eq!(take(&mut inlet, &mut batch).await, BATCH);
+    for _ in 1..turns {
+        let taken = inlet.take(&mut batch).now_or_never();
+        assert_eq!(taken.expect("doesn't wait").unwrap(), BATCH);
+    }
+    assert!(inlet.take(&mut batch).now_or_never().is_none());
+    assert_eq!(take(&mut inlet, &mut batch).await, BATCH);
 }
 
 #[tokio::test]

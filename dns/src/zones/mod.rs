@@ -9,7 +9,8 @@ use crate::{
     name::{Name, relative},
     reverse::Reverse,
     rrset::RrSet,
-    zone::{Words, Zone},
+    table::Node,
+    zone::Zone,
 };
 
 /// Holds all zones and the reverse names at one version of the registry, each answer already
@@ -84,9 +85,9 @@ impl Zones {
         })
     }
 
-    /// Finds the PTR records of a reverse name, and whose names they tell.
-    pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<(&Words, &RrSet)> {
-        Some((&self.zones.first()?.words, self.reverse.find(name)?))
+    /// Finds the PTR records of a reverse name, and the zone whose names they tell.
+    pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<(&Zone, &RrSet)> {
+        Some((self.zones.first()?, self.reverse.find(name)?))
     }
 
     /// Lists the names of the instances that are told at an address.
@@ -94,9 +95,13 @@ impl Zones {
         self.reverse.told_at(address)
     }
 
-    /// Tells whether a name that isn't known doesn't exist: not while a source has yet to speak.
-    pub(crate) fn knows_all(&self) -> bool {
-        self.snapshot.unsynced().is_empty()
+    /// Tells whether what isn't known at a name, where `node` stands if anything, doesn't exist.
+    ///
+    /// While a source has yet to speak that isn't so: the name may come to be, or a service may get
+    /// its first address. A name that leads somewhere is taken as whole, for a client that asks for
+    /// A and AAAA would give up both for the sake of one.
+    pub(crate) fn knows_all(&self, node: Option<&Node>) -> bool {
+        self.snapshot.unsynced().is_empty() || node.is_some_and(Node::leads_somewhere)
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
