@@ -20,11 +20,15 @@ use crate::{
     gate::Ticket,
     http::{Buffer, Scan, forwarded::Sender, head::scan, problem},
     plan::Plan,
-    socket::{linger, read, read_now, write_all},
+    socket::{linger, poll_read, read, write_all},
     timer::Timer,
     tunnel,
     worker::BUFFER_BYTES,
 };
+
+/// How long a client that has asked nothing yet may take for its first request once its listener
+/// drains: it may have sent it before it could know.
+const FRESH_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a client until one side ends the connection.
 pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketAddr) {
@@ -38,6 +42,7 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
         stream,
         input: Buffer::default(),
         timer,
+        is_fresh: true,
     };
     let after = loop {
         let after = match connection.next_head().await {
@@ -51,6 +56,7 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
         if after != After::Next {
             break after;
         }
+        connection.is_fresh = false;
         connection
             .timer
             .set(connection.worker.bounds().timeouts.idle.get());
@@ -87,6 +93,8 @@ struct Connection {
     /// Without room while nothing is there, so that an idle client costs little.
     input: Buffer,
     timer: Timer,
+    /// Nothing was answered yet.
+    is_fresh: bool,
 }
 
 /// Says what follows a request.
@@ -149,12 +157,6 @@ impl Connection {
                 if !self.wait().await {
                     return Ok(None);
                 }
-                match read_now(&mut self.stream, &mut self.input).await {
-                    // Nothing after all; what waits again shouldn't hold a buffer.
-                    Ok(None) => {}
-                    Ok(Some(bytes)) if bytes > 0 => {}
-                    _ => return Ok(None),
-                }
                 continue;
             }
             if !mem::replace(&mut begun, true) {
@@ -173,26 +175,39 @@ impl Connection {
         }
     }
 
-    /// Waits, without a buffer, until something comes; returns whether to go on.
+    /// Waits, without a buffer, until something was read; returns whether to go on.
     async fn wait(&mut self) -> bool {
         if self.input.capacity() > 0 {
             self.worker.give_buffer(mem::take(&mut self.input));
         }
-        let came = poll_fn(|cx| {
-            if let Poll::Ready(ready) = self.stream.poll_read_ready(cx) {
-                return Poll::Ready(ready.is_ok());
-            }
-            if self.ticket.is_closing() {
-                return Poll::Ready(has_bytes(&self.stream));
+        let mut grace = self.is_fresh.then_some(FRESH_GRACE);
+        poll_fn(|cx| {
+            if self.stream.poll_read_ready(cx).is_ready() {
+                let mut input = self.worker.buffer();
+                match poll_read(&mut self.stream, cx, &mut input) {
+                    Poll::Ready(read) => {
+                        self.input = input;
+                        return Poll::Ready(read.is_ok_and(|bytes| bytes > 0));
+                    }
+                    // It was only what the runtime remembered of the read before.
+                    Poll::Pending => self.worker.give_buffer(input),
+                }
             }
             self.ticket.register(cx.waker());
+            if self.ticket.is_closing() {
+                match grace.take() {
+                    Some(grace) => self.timer.set(grace),
+                    // Bytes that are there are a request that has crossed our wish to close; the
+                    // runtime is about to tell.
+                    None if !self.is_fresh && !has_bytes(&self.stream) => {
+                        return Poll::Ready(false);
+                    }
+                    None => {}
+                }
+            }
             self.timer.poll(cx).map(|_| false)
         })
-        .await;
-        if came {
-            self.input = self.worker.buffer();
-        }
-        came
+        .await
     }
 
     /// Answers the request whose head is the first `head` bytes of the input.

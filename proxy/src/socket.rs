@@ -4,8 +4,8 @@ use std::{
     future::poll_fn,
     io,
     net::Shutdown,
-    pin::{Pin, pin},
-    task::Poll,
+    pin::Pin,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -28,28 +28,20 @@ pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut Buffer,
 ) -> io::Result<usize> {
-    let bytes = poll_fn(|cx| {
-        let mut target = ReadBuf::new(buffer.spare());
-        Pin::new(&mut *stream)
-            .poll_read(cx, &mut target)
-            .map_ok(|()| target.filled().len())
-    })
-    .await?;
-    buffer.advance(bytes);
-    Ok(bytes)
+    poll_fn(|cx| poll_read(stream, cx, buffer)).await
 }
 
-/// Reads what there is without waiting; `None` when there is nothing.
-pub(crate) async fn read_now(
+/// Reads what there is, as [`read`] does.
+pub(crate) fn poll_read(
     stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
     buffer: &mut Buffer,
-) -> io::Result<Option<usize>> {
-    let mut read = pin!(read(stream, buffer));
-    poll_fn(|cx| match read.as_mut().poll(cx) {
-        Poll::Ready(read) => Poll::Ready(read.map(Some)),
-        Poll::Pending => Poll::Ready(Ok(None)),
-    })
-    .await
+) -> Poll<io::Result<usize>> {
+    let mut target = ReadBuf::new(buffer.spare());
+    ready!(Pin::new(stream).poll_read(cx, &mut target))?;
+    let bytes = target.filled().len();
+    buffer.advance(bytes);
+    Poll::Ready(Ok(bytes))
 }
 
 /// Writes some of the bytes, at least one.
