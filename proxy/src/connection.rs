@@ -47,7 +47,9 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
     let after = loop {
         let after = match connection.next_head().await {
             Ok(Some(bytes)) => connection.serve(bytes).await,
-            Ok(None) => After::Leave,
+            Ok(None) if connection.is_fresh => After::Leave,
+            // What was answered last may still be on its way.
+            Ok(None) => After::Linger,
             Err(error) => {
                 connection.refuse(error).await;
                 After::Linger
@@ -64,13 +66,9 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
     match after {
         After::Next | After::Leave => {}
         After::Linger => {
-            let Connection {
-                stream,
-                input,
-                timer,
-                ..
-            } = &mut connection;
-            linger(stream, input, timer).await;
+            let unused = mem::take(&mut connection.input);
+            connection.worker.give_buffer(unused);
+            linger(&mut connection.stream, &connection.timer).await;
         }
         After::Reset => {
             // A client that is gone needs no telling.
@@ -102,9 +100,9 @@ struct Connection {
 enum After {
     /// Another request.
     Next,
-    /// The end, with nothing left to be read.
+    /// The end, with nothing that could be lost.
     Leave,
-    /// The end, though the client may be sending.
+    /// The end of our sending, while the client may be sending and has a response to read.
     Linger,
     /// The end of a response that isn't whole, which only a reset can say.
     Reset,
@@ -256,11 +254,9 @@ impl Connection {
                     bytes: reply.bytes,
                     ..Ended::default()
                 };
-                let unread = !stream.outgoing.body.is_done() || !self.input.is_empty();
                 let after = match reply.keeps_client {
                     true => After::Next,
-                    false if unread => After::Linger,
-                    false => After::Leave,
+                    false => After::Linger,
                 };
                 (ended, after)
             }
