@@ -90,6 +90,22 @@ fn a_started_answer_is_never_asked_for_again() {
 }
 
 #[test]
+fn an_interim_answer_counts_as_a_started_one() {
+    let origins = [(); 2].map(|()| {
+        Origin::start(|peer, _| {
+            peer.head();
+            peer.send("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+        })
+    });
+    let proxy = Proxy::start("", &[origins[0].address, origins[1].address]);
+    let mut client = proxy.client();
+    client.send(GET);
+    assert!(client.head().starts_with("HTTP/1.1 103 "));
+    assert!(client.head().starts_with("HTTP/1.1 502 "));
+    assert_eq!(origins[0].connections() + origins[1].connections(), 1);
+}
+
+#[test]
 fn attempts_are_counted() {
     let origins = [(); 4].map(|()| closing());
     let addresses = origins.each_ref().map(|origin| origin.address);

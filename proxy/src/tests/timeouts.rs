@@ -55,6 +55,31 @@ fn no_answer_in_time_is_a_504() {
 }
 
 #[test]
+fn interim_answers_win_no_time() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        while peer.try_send("HTTP/1.1 102 Processing\r\n\r\n") {
+            thread::sleep(Duration::from_millis(40));
+        }
+    });
+    let proxy = Proxy::start("timeouts = { request = \"200ms\" }", &[origin.address]);
+    let answer = proxy.ask(GET_LAST);
+    assert!(answer.contains("HTTP/1.1 504 "), "{answer}");
+}
+
+#[test]
+fn interim_answers_have_an_end() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.try_send("HTTP/1.1 102 Processing\r\n\r\n".repeat(1_000));
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let answer = proxy.ask(GET_LAST);
+    assert!(answer.contains("HTTP/1.1 502 "), "{answer}");
+    assert!(answer.contains("\"upstream_malformed\""), "{answer}");
+}
+
+#[test]
 fn a_route_may_have_less_time() {
     let origin = silent();
     let config =
