@@ -133,7 +133,7 @@ impl Stream {
     ) -> Attempt {
         let in_flight = endpoint.begin();
         let kept = match fresh {
-            false => worker.upstreams.take(endpoint, !self.is_idempotent),
+            false => worker.upstreams.take(endpoint),
             true => None,
         };
         let reused = kept.is_some();

@@ -260,6 +260,33 @@ fn a_final_answer_reaches_a_client_that_sends_on() {
 }
 
 #[test]
+fn bytes_behind_an_answer_without_content_answer_nobody_else() {
+    let (late, rest) = std::sync::mpsc::channel::<()>();
+    let rest = Mutex::new(rest);
+    let (sent, wait) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |peer, number| {
+        peer.head();
+        if number > 1 {
+            peer.send(OK);
+            return;
+        }
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n");
+        rest.lock().unwrap().recv().unwrap();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad");
+        sent.send(()).unwrap();
+        peer.rest();
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send("HEAD /a HTTP/1.1\r\nHost: web\r\n\r\n");
+    client.head();
+    late.send(()).unwrap();
+    wait.recv().unwrap();
+    client.send(GET);
+    assert_eq!(client.answer().1, "ok");
+}
+
+#[test]
 fn a_slow_reader_holds_the_origin_back() {
     let (sent, progress) = std::sync::mpsc::channel();
     let origin = Origin::start(move |peer, _| {
