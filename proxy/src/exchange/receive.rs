@@ -60,11 +60,14 @@ async fn read_last(
         match next {
             Next::Final(..) => return Ok(next),
             // The time for the response goes on: it isn't here yet.
-            Next::Interim => {
+            Next::Interim { continues } => {
                 // Until it is out whole no other response can be sent.
                 progress.status.set(Some(100));
                 write_all(client, out, progress).await?;
                 progress.status.set(None);
+                if continues {
+                    progress.goes_on();
+                }
             }
             Next::Switched => {
                 progress.status.set(Some(101));
@@ -118,7 +121,10 @@ async fn pass_on(
 /// Says what a head of a response leads to.
 enum Next {
     /// Another head.
-    Interim,
+    Interim {
+        /// It was a 100.
+        continues: bool,
+    },
     /// A tunnel.
     Switched,
     Final(Body, Reply),
@@ -183,7 +189,9 @@ fn read_response(
         if asked && terms.asked.version == Version::Http11 {
             response.encode_interim(out);
         }
-        return Ok(Next::Interim);
+        return Ok(Next::Interim {
+            continues: response.status == 100,
+        });
     }
     let body = response.body(terms.asked);
     // A response before the request's end may leave a part of it unread.

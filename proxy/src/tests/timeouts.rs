@@ -97,6 +97,33 @@ fn a_client_that_stops_in_its_body_is_a_408() {
 }
 
 #[test]
+fn a_client_told_nothing_owes_no_body() {
+    let origin = silent();
+    let config = "timeouts = { request = \"100ms\", stream_idle = \"50ms\" }";
+    let proxy = Proxy::start(config, &[origin.address]);
+    let head = "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let answer = proxy.ask(head);
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    let snapshot = proxy.snapshot.lock().unwrap();
+    let explained = proxy.shared.table().explain("web", "/", &snapshot);
+    assert_eq!(explained.endpoints[0].failures, 1);
+}
+
+#[test]
+fn a_client_told_to_go_on_owes_its_body() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.send("HTTP/1.1 100 Continue\r\n\r\n");
+        peer.rest();
+    });
+    let config = "timeouts = { request = \"1h\", stream_idle = \"50ms\" }";
+    let proxy = Proxy::start(config, &[origin.address]);
+    let head = "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let answer = proxy.ask(head);
+    assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
+}
+
+#[test]
 fn a_response_that_stops_is_cut_off() {
     let part = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc";
     let origin = Origin::start(move |peer, _| {
