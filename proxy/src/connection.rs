@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     forward::{Client, Forwarded, Stream},
     gate::Ticket,
-    http::{Buffer, Scan, forwarded::Sender, head::scan, problem},
+    http::{Buffer, Scan, forwarded::Sender, head::scan, problem, response::Asked},
     plan::Plan,
     socket::{linger, poll_read, read, write_all},
     timer::Timer,
@@ -220,11 +220,11 @@ impl Connection {
         let plan = Plan::new(&worker, sender, &mut self.input, head, started);
         let (mut stream, ended, after) = match plan.stream {
             Ok(mut stream) => {
-                let (ended, after) = self.forward(&mut stream, plan.to_head).await;
+                let (ended, after) = self.forward(&mut stream).await;
                 (Some(stream), ended, after)
             }
             Err(error) => {
-                let (ended, after) = self.answer(error, plan.to_head, plan.keep_alive).await;
+                let (ended, after) = self.answer(error, plan.asked, plan.keep_alive).await;
                 (None, ended, after)
             }
         };
@@ -237,7 +237,7 @@ impl Connection {
         after
     }
 
-    async fn forward(&mut self, stream: &mut Stream, to_head: bool) -> (Ended, After) {
+    async fn forward(&mut self, stream: &mut Stream) -> (Ended, After) {
         let client = Client {
             stream: &mut self.stream,
             input: &mut self.input,
@@ -276,7 +276,7 @@ impl Connection {
             Forwarded::Failed(error) => {
                 let whole = stream.outgoing.body.is_done();
                 let keep_alive = stream.terms.keep_alive && whole && error.status() >= 500;
-                self.answer(error, to_head, keep_alive).await
+                self.answer(error, stream.terms.asked, keep_alive).await
             }
             Forwarded::Aborted {
                 status,
@@ -295,10 +295,10 @@ impl Connection {
     }
 
     /// Answers with an error of ours.
-    async fn answer(&mut self, error: Error, to_head: bool, keep_alive: bool) -> (Ended, After) {
+    async fn answer(&mut self, error: Error, asked: Asked, keep_alive: bool) -> (Ended, After) {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
-        let bytes = problem::encode(error, SystemTime::now(), to_head, keep_alive, &mut out);
+        let bytes = problem::encode(error, SystemTime::now(), asked, keep_alive, &mut out);
         self.timer
             .set(self.worker.bounds().timeouts.stream_idle.get());
         let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;
@@ -317,7 +317,7 @@ impl Connection {
     /// Answers what is no request.
     async fn refuse(&mut self, error: Error) {
         let started = Instant::now();
-        let (ended, _) = self.answer(error, false, false).await;
+        let (ended, _) = self.answer(error, Asked::default(), false).await;
         let version = self.worker.with_table(crate::RouteTable::version);
         self.record(started, &ended, None, version, &[]);
     }

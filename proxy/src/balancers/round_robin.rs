@@ -140,7 +140,10 @@ mod tests {
             (&[7, 6, 5, 4, 3, 2, 1], 2),
         ] {
             let schedule = schedule(weights);
-            assert!(longest_run(&schedule) <= longest, "{weights:?}: {schedule:?}");
+            assert!(
+                longest_run(&schedule) <= longest,
+                "{weights:?}: {schedule:?}"
+            );
         }
     }
 

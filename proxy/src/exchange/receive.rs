@@ -23,7 +23,15 @@ pub(super) async fn receive(
     progress: &Progress<'_>,
     is_closing: impl Fn() -> bool,
 ) -> Result<Reply, Fault> {
-    let next = read_last(&mut upstream, &mut client, buffer, out, progress, is_closing).await?;
+    let next = read_last(
+        &mut upstream,
+        &mut client,
+        buffer,
+        out,
+        progress,
+        is_closing,
+    )
+    .await?;
     let Next::Final(mut body, mut reply) = next else {
         return Ok(Reply {
             status: 101,

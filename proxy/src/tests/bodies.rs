@@ -244,7 +244,9 @@ fn a_final_answer_reaches_a_client_that_sends_on() {
     let length = 2_000_000;
     let origin = Origin::start(move |peer, _| {
         peer.head();
-        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+        peer.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+        ));
         peer.send(vec![b'a'; length]);
     });
     let proxy = Proxy::start("", &[origin.address]);

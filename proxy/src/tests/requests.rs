@@ -88,6 +88,18 @@ fn an_old_client_gets_what_it_understands() {
 }
 
 #[test]
+fn an_old_client_is_told_that_an_answer_of_ours_keeps_its_connection() {
+    let proxy = Proxy::start("", &[]);
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        client.send("GET /a HTTP/1.0\r\nHost: nobody\r\nConnection: keep-alive\r\n\r\n");
+        let (head, _) = client.answer();
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        assert!(head.contains("Connection: keep-alive\r\n"), "{head}");
+    }
+}
+
+#[test]
 fn answers_without_content_end_with_their_head() {
     let origin = Origin::start(|peer, _| {
         while let Some(head) = peer.next_head() {
