@@ -163,6 +163,25 @@ fn a_kept_connection_closed_as_the_request_comes_is_tried_anew() {
 }
 
 #[test]
+fn a_kept_connection_that_was_over_counts_as_no_attempt() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.send(OK);
+        if peer.next_head().is_some() {
+            SockRef::from(&peer.stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        }
+    });
+    let proxy = Proxy::start("retries = { attempts = 1 }", &[origin.address]);
+    let mut client = proxy.client();
+    for _ in 0..4 {
+        client.send(GET);
+        assert_eq!(client.answer().1, "ok");
+    }
+}
+
+#[test]
 fn a_body_too_large_to_be_kept_is_sent_once() {
     let origins = [(); 2].map(|()| {
         Origin::start(|peer, _| {
