@@ -264,7 +264,16 @@ impl Connection {
                 let timeout = stream.timeouts.tunnel.get();
                 let (client, upstream) = (&mut self.stream, &mut switched.upstream);
                 let (input, from_upstream) = (&mut self.input, &mut switched.input);
-                tunnel::run(client, upstream, input, from_upstream, &self.timer, timeout).await;
+                tunnel::run(
+                    client,
+                    upstream,
+                    input,
+                    from_upstream,
+                    &self.timer,
+                    timeout,
+                    ticket,
+                )
+                .await;
                 drop(switched.in_flight);
                 self.worker.give_buffer(switched.input);
                 let ended = Ended {
