@@ -11,7 +11,7 @@ use crate::{
     exchange::{Outgoing, Terms},
     forward::Stream,
     http::{
-        Body, Buffer, Coding, HEADERS_MAX,
+        Body, Buffer, Coding, HEADERS_MAX, Malformed,
         fields::Framing,
         forwarded::Sender,
         request::{Request, slots},
@@ -110,6 +110,9 @@ fn way(table: &RouteTable, request: &Request<'_, '_>) -> Result<Way, Error> {
         true => Error::Unsynced,
         false => error,
     };
+    if table.refuses(request.target.path()) {
+        return Err(Malformed::Syntax("the path has dot segments").into());
+    }
     let matched = table
         .find(request.host, request.target.path())
         .ok_or_else(|| unsynced(Error::UnknownHost))?;
