@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
@@ -17,6 +17,9 @@ use crate::{config, error::Error, http::request::Request};
 
 /// The most pieces that wait to be written; a worker's further lines are dropped and counted.
 const PIECES_MAX: usize = 256;
+
+/// How long the end waits for lines to be written: a full pipe may never take them.
+const WRITER_GRACE: Duration = Duration::from_secs(1);
 
 /// The size at which a worker hands over its lines, in bytes.
 pub(crate) const PIECE_BYTES: usize = 16 << 10;
@@ -28,6 +31,8 @@ pub struct AccessLog {
     pieces: Option<SyncSender<Vec<u8>>>,
     next: Arc<Mutex<Option<Target>>>,
     writer: Option<JoinHandle<()>>,
+    /// Is disconnected when the writer has ended.
+    ended: Mutex<Receiver<()>>,
 }
 
 /// Names where lines go.
@@ -48,7 +53,10 @@ impl AccessLog {
         let (sender, pieces): (_, Receiver<Vec<u8>>) = sync_channel(PIECES_MAX);
         let next = Arc::<Mutex<Option<Target>>>::default();
         let asked = Arc::clone(&next);
+        let (ends, ended) = sync_channel(0);
         let write = move || {
+            // Dropped at the end, also that of a panic.
+            let _ends: SyncSender<()> = ends;
             let mut failing = false;
             for piece in pieces {
                 let next = asked.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -67,6 +75,7 @@ impl AccessLog {
             pieces: Some(sender),
             next,
             writer: Some(writer),
+            ended: Mutex::new(ended),
         })
     }
 
@@ -92,6 +101,11 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         // Without a sender the writer ends after what it has.
         self.pieces = None;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(WRITER_GRACE) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the access log takes no lines, and the last ones are lost");
+            return;
+        }
         if let Some(Err(_)) = self.writer.take().map(JoinHandle::join) {
             tracing::warn!("the access log's writer has panicked");
         }
@@ -274,5 +288,29 @@ mod tests {
         drop(log);
         assert_eq!(std::fs::read(path).unwrap(), b"two\n");
         assert_eq!(std::fs::read(moved).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        // Without a reader at all it couldn't be opened.
+        let reader = OpenOptions::new().read(true).write(true).open(&path);
+        let log = AccessLog::open(&config::AccessLog {
+            enabled: true,
+            path: Some(path),
+        })
+        .unwrap();
+        // More than a pipe holds.
+        assert!(log.send(vec![b'x'; 4 << 20]));
+        let (dropped, is_dropped) = sync_channel(1);
+        thread::spawn(move || {
+            drop(log);
+            dropped.send(()).unwrap();
+        });
+        assert_eq!(is_dropped.recv_timeout(Duration::from_secs(10)), Ok(()));
+        drop(reader);
     }
 }

@@ -18,13 +18,17 @@ use crate::{
     error::Error,
     forward::{Client, Forwarded, Stream},
     gate::Ticket,
-    http::{Buffer, Scan, forwarded::Sender, head::scan, problem},
+    http::{Buffer, Scan, forwarded::Sender, head::scan, problem, response::Asked},
     plan::Plan,
-    socket::{linger, read, read_now, write_all},
+    socket::{linger, poll_read, read, write_all},
     timer::Timer,
     tunnel,
     worker::BUFFER_BYTES,
 };
+
+/// How long a client that has asked nothing yet may take for its first request once its listener
+/// drains: it may have sent it before it could know.
+const FRESH_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a client until one side ends the connection.
 pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketAddr) {
@@ -38,11 +42,14 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
         stream,
         input: Buffer::default(),
         timer,
+        is_fresh: true,
     };
     let after = loop {
         let after = match connection.next_head().await {
             Ok(Some(bytes)) => connection.serve(bytes).await,
-            Ok(None) => After::Leave,
+            Ok(None) if connection.is_fresh => After::Leave,
+            // What was answered last may still be on its way.
+            Ok(None) => After::Linger,
             Err(error) => {
                 connection.refuse(error).await;
                 After::Linger
@@ -51,6 +58,7 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
         if after != After::Next {
             break after;
         }
+        connection.is_fresh = false;
         connection
             .timer
             .set(connection.worker.bounds().timeouts.idle.get());
@@ -58,13 +66,9 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
     match after {
         After::Next | After::Leave => {}
         After::Linger => {
-            let Connection {
-                stream,
-                input,
-                timer,
-                ..
-            } = &mut connection;
-            linger(stream, input, timer).await;
+            let unused = mem::take(&mut connection.input);
+            connection.worker.give_buffer(unused);
+            linger(&mut connection.stream, &connection.timer).await;
         }
         After::Reset => {
             // A client that is gone needs no telling.
@@ -87,6 +91,8 @@ struct Connection {
     /// Without room while nothing is there, so that an idle client costs little.
     input: Buffer,
     timer: Timer,
+    /// Nothing was answered yet.
+    is_fresh: bool,
 }
 
 /// Says what follows a request.
@@ -94,9 +100,9 @@ struct Connection {
 enum After {
     /// Another request.
     Next,
-    /// The end, with nothing left to be read.
+    /// The end, with nothing that could be lost.
     Leave,
-    /// The end, though the client may be sending.
+    /// The end of our sending, while the client may be sending and has a response to read.
     Linger,
     /// The end of a response that isn't whole, which only a reset can say.
     Reset,
@@ -149,12 +155,6 @@ impl Connection {
                 if !self.wait().await {
                     return Ok(None);
                 }
-                match read_now(&mut self.stream, &mut self.input).await {
-                    // Nothing after all; what waits again shouldn't hold a buffer.
-                    Ok(None) => {}
-                    Ok(Some(bytes)) if bytes > 0 => {}
-                    _ => return Ok(None),
-                }
                 continue;
             }
             if !mem::replace(&mut begun, true) {
@@ -173,26 +173,39 @@ impl Connection {
         }
     }
 
-    /// Waits, without a buffer, until something comes; returns whether to go on.
+    /// Waits, without a buffer, until something was read; returns whether to go on.
     async fn wait(&mut self) -> bool {
         if self.input.capacity() > 0 {
             self.worker.give_buffer(mem::take(&mut self.input));
         }
-        let came = poll_fn(|cx| {
-            if let Poll::Ready(ready) = self.stream.poll_read_ready(cx) {
-                return Poll::Ready(ready.is_ok());
-            }
-            if self.ticket.is_closing() {
-                return Poll::Ready(has_bytes(&self.stream));
+        let mut grace = self.is_fresh.then_some(FRESH_GRACE);
+        poll_fn(|cx| {
+            if self.stream.poll_read_ready(cx).is_ready() {
+                let mut input = self.worker.buffer();
+                match poll_read(&mut self.stream, cx, &mut input) {
+                    Poll::Ready(read) => {
+                        self.input = input;
+                        return Poll::Ready(read.is_ok_and(|bytes| bytes > 0));
+                    }
+                    // It was only what the runtime remembered of the read before.
+                    Poll::Pending => self.worker.give_buffer(input),
+                }
             }
             self.ticket.register(cx.waker());
+            if self.ticket.is_closing() {
+                match grace.take() {
+                    Some(grace) => self.timer.set(grace),
+                    // Bytes that are there are a request that has crossed our wish to close; the
+                    // runtime is about to tell.
+                    None if !self.is_fresh && !has_bytes(&self.stream) => {
+                        return Poll::Ready(false);
+                    }
+                    None => {}
+                }
+            }
             self.timer.poll(cx).map(|_| false)
         })
-        .await;
-        if came {
-            self.input = self.worker.buffer();
-        }
-        came
+        .await
     }
 
     /// Answers the request whose head is the first `head` bytes of the input.
@@ -207,11 +220,11 @@ impl Connection {
         let plan = Plan::new(&worker, sender, &mut self.input, head, started);
         let (mut stream, ended, after) = match plan.stream {
             Ok(mut stream) => {
-                let (ended, after) = self.forward(&mut stream, plan.to_head).await;
+                let (ended, after) = self.forward(&mut stream).await;
                 (Some(stream), ended, after)
             }
             Err(error) => {
-                let (ended, after) = self.answer(error, plan.to_head, plan.keep_alive).await;
+                let (ended, after) = self.answer(error, plan.asked, plan.keep_alive).await;
                 (None, ended, after)
             }
         };
@@ -224,7 +237,7 @@ impl Connection {
         after
     }
 
-    async fn forward(&mut self, stream: &mut Stream, to_head: bool) -> (Ended, After) {
+    async fn forward(&mut self, stream: &mut Stream) -> (Ended, After) {
         let client = Client {
             stream: &mut self.stream,
             input: &mut self.input,
@@ -241,11 +254,9 @@ impl Connection {
                     bytes: reply.bytes,
                     ..Ended::default()
                 };
-                let unread = !stream.outgoing.body.is_done() || !self.input.is_empty();
                 let after = match reply.keeps_client {
                     true => After::Next,
-                    false if unread => After::Linger,
-                    false => After::Leave,
+                    false => After::Linger,
                 };
                 (ended, after)
             }
@@ -253,7 +264,16 @@ impl Connection {
                 let timeout = stream.timeouts.tunnel.get();
                 let (client, upstream) = (&mut self.stream, &mut switched.upstream);
                 let (input, from_upstream) = (&mut self.input, &mut switched.input);
-                tunnel::run(client, upstream, input, from_upstream, &self.timer, timeout).await;
+                tunnel::run(
+                    client,
+                    upstream,
+                    input,
+                    from_upstream,
+                    &self.timer,
+                    timeout,
+                    ticket,
+                )
+                .await;
                 drop(switched.in_flight);
                 self.worker.give_buffer(switched.input);
                 let ended = Ended {
@@ -265,7 +285,7 @@ impl Connection {
             Forwarded::Failed(error) => {
                 let whole = stream.outgoing.body.is_done();
                 let keep_alive = stream.terms.keep_alive && whole && error.status() >= 500;
-                self.answer(error, to_head, keep_alive).await
+                self.answer(error, stream.terms.asked, keep_alive).await
             }
             Forwarded::Aborted {
                 status,
@@ -284,10 +304,10 @@ impl Connection {
     }
 
     /// Answers with an error of ours.
-    async fn answer(&mut self, error: Error, to_head: bool, keep_alive: bool) -> (Ended, After) {
+    async fn answer(&mut self, error: Error, asked: Asked, keep_alive: bool) -> (Ended, After) {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
-        let bytes = problem::encode(error, SystemTime::now(), to_head, keep_alive, &mut out);
+        let bytes = problem::encode(error, SystemTime::now(), asked, keep_alive, &mut out);
         self.timer
             .set(self.worker.bounds().timeouts.stream_idle.get());
         let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;
@@ -306,7 +326,7 @@ impl Connection {
     /// Answers what is no request.
     async fn refuse(&mut self, error: Error) {
         let started = Instant::now();
-        let (ended, _) = self.answer(error, false, false).await;
+        let (ended, _) = self.answer(error, Asked::default(), false).await;
         let version = self.worker.with_table(crate::RouteTable::version);
         self.record(started, &ended, None, version, &[]);
     }

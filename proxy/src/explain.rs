@@ -77,7 +77,7 @@ impl RouteTable {
     pub fn explain(&self, host: &str, path: &str, snapshot: &Snapshot) -> Explanation {
         let host = http::host::host(host).unwrap_or(host).to_ascii_lowercase();
         let path = path.split('?').next().unwrap_or_default();
-        let matched = self.find(&host, path);
+        let matched = self.find(&host, path).filter(|_| !self.refuses(path));
         let used = matched.and_then(|matched| matched.route);
         let all = self.routes().all.iter().enumerate();
         let mut explanation = Explanation {
@@ -122,6 +122,7 @@ impl RouteTable {
 
     fn verdict(&self, host: &str, path: &str) -> String {
         match self.find(host, path) {
+            _ if self.refuses(path) => "400: the path has dot segments".to_owned(),
             None if self.is_unsynced() => {
                 "503: nothing has this name, but not all sources are known yet".to_owned()
             }

@@ -94,7 +94,9 @@ impl Stream {
         let mut tried: SmallVec<[Arc<Endpoint>; 3]> = SmallVec::new();
         let mut last = Error::NoInstance;
         let mut may_repeat_same = false;
-        while self.attempts < self.attempts_max {
+        let mut left = self.attempts_max;
+        let mut is_pardoned = false;
+        while left > 0 {
             let other = self.pool.pick(self.balancer, worker.random(), &tried);
             // An old connection says nothing of the endpoint: where it is the only one, a new one
             // may do.
@@ -114,6 +116,12 @@ impl Stream {
                 Attempt::Over(forwarded) => return forwarded,
                 Attempt::Again { error, reused } => {
                     last = error;
+                    // That nobody could know that a kept connection was over isn't a failure; but
+                    // it happens once, as the next one is new.
+                    match reused && !is_pardoned {
+                        true => is_pardoned = true,
+                        false => left -= 1,
+                    }
                     may_repeat_same = reused;
                     tried.push(endpoint);
                 }
@@ -133,7 +141,7 @@ impl Stream {
     ) -> Attempt {
         let in_flight = endpoint.begin();
         let kept = match fresh {
-            false => worker.upstreams.take(endpoint, !self.is_idempotent),
+            false => worker.upstreams.take(endpoint),
             true => None,
         };
         let reused = kept.is_some();

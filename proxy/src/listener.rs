@@ -90,15 +90,30 @@ pub async fn serve(
         _ = phase.wait_for(|phase| *phase == Phase::Drain) => {}
     }
     // Who was connected by the system already would be reset with the listener.
-    let waiting = listener.into_std()?;
-    while let Ok((stream, peer)) = waiting.accept() {
-        stream.set_nonblocking(true)?;
-        start(&worker, &gate, TcpStream::from_std(stream)?, peer);
-    }
-    drop(waiting);
+    accept_rest(listener, |stream, peer| start(&worker, &gate, stream, peer));
     gate.close();
     gate.empty().await;
     Ok(())
+}
+
+/// Accepts who is waiting, and then nobody more.
+fn accept_rest(listener: TcpListener, start: impl Fn(TcpStream, SocketAddr)) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    loop {
+        let accepted = listener.accept().and_then(|(stream, peer)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, peer))
+        });
+        match accepted {
+            Ok((stream, peer)) => start(stream, peer),
+            // The next one may be well.
+            Err(error) if is_passing(&error) => {}
+            // Nobody is left, or nobody can be accepted.
+            Err(_) => return,
+        }
+    }
 }
 
 fn start(worker: &Rc<Worker>, gate: &Rc<Gate>, stream: TcpStream, peer: SocketAddr) {

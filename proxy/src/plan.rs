@@ -11,7 +11,7 @@ use crate::{
     exchange::{Outgoing, Terms},
     forward::Stream,
     http::{
-        Body, Buffer, Coding, HEADERS_MAX,
+        Body, Buffer, Coding, HEADERS_MAX, Malformed,
         fields::Framing,
         forwarded::Sender,
         request::{Request, slots},
@@ -26,8 +26,7 @@ use crate::{
 pub(crate) struct Plan {
     /// The way it goes, or why it goes none.
     pub(crate) stream: Result<Stream, Error>,
-    /// The method is HEAD.
-    pub(crate) to_head: bool,
+    pub(crate) asked: Asked,
     /// Another request can follow even when this one is refused.
     pub(crate) keep_alive: bool,
     /// The version of the route table.
@@ -73,7 +72,7 @@ impl Plan {
             Err(malformed) => {
                 return Self {
                     stream: Err(malformed.into()),
-                    to_head: false,
+                    asked: Asked::default(),
                     keep_alive: false,
                     version: worker.with_table(RouteTable::version),
                     line: Vec::new(),
@@ -94,7 +93,7 @@ impl Plan {
                 request.encode(sender, way.pool.service.as_str(), &mut bytes);
                 stream(&request, way, bytes, &bounds, started)
             }),
-            to_head: request.method == "HEAD",
+            asked: asked(&request),
             keep_alive: request.keeps_alive() && bodiless && request.method != "CONNECT",
             version,
             line,
@@ -111,6 +110,9 @@ fn way(table: &RouteTable, request: &Request<'_, '_>) -> Result<Way, Error> {
         true => Error::Unsynced,
         false => error,
     };
+    if table.refuses(request.target.path()) {
+        return Err(Malformed::Syntax("the path has dot segments").into());
+    }
     let matched = table
         .find(request.host, request.target.path())
         .ok_or_else(|| unsynced(Error::UnknownHost))?;
@@ -123,6 +125,13 @@ fn way(table: &RouteTable, request: &Request<'_, '_>) -> Result<Way, Error> {
         balancer: matched.balancer,
         timeouts: matched.timeouts,
     })
+}
+
+fn asked(request: &Request<'_, '_>) -> Asked {
+    Asked {
+        head: request.method == "HEAD",
+        version: request.version,
+    }
 }
 
 fn stream(
@@ -153,10 +162,7 @@ fn stream(
             kept_bytes_max: bounds.retries.body_bytes.bytes(),
         },
         terms: Terms {
-            asked: Asked {
-                head: request.method == "HEAD",
-                version: request.version,
-            },
+            asked: asked(request),
             keep_alive: request.keeps_alive(),
             expects_continue: request.expects_continue(),
             wants_upgrade: request.wants_upgrade(),

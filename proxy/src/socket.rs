@@ -3,9 +3,10 @@
 use std::{
     future::poll_fn,
     io,
+    mem::MaybeUninit,
     net::Shutdown,
-    pin::{Pin, pin},
-    task::Poll,
+    pin::Pin,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,10 +16,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{http::Buffer, timer::Timer, worker::BUFFER_BYTES};
+use crate::{http::Buffer, timer::Timer};
 
 /// The most bytes that are read and thrown away after a final response.
 const LINGER_BYTES_MAX: usize = 4 << 20;
+
+/// How many bytes are thrown away at a time.
+const DISCARDED_BYTES: usize = 4 << 10;
 
 /// How long a client may take to read a final response.
 const LINGER: Duration = Duration::from_secs(2);
@@ -28,28 +32,20 @@ pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut Buffer,
 ) -> io::Result<usize> {
-    let bytes = poll_fn(|cx| {
-        let mut target = ReadBuf::new(buffer.spare());
-        Pin::new(&mut *stream)
-            .poll_read(cx, &mut target)
-            .map_ok(|()| target.filled().len())
-    })
-    .await?;
-    buffer.advance(bytes);
-    Ok(bytes)
+    poll_fn(|cx| poll_read(stream, cx, buffer)).await
 }
 
-/// Reads what there is without waiting; `None` when there is nothing.
-pub(crate) async fn read_now(
+/// Reads what there is, as [`read`] does.
+pub(crate) fn poll_read(
     stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
     buffer: &mut Buffer,
-) -> io::Result<Option<usize>> {
-    let mut read = pin!(read(stream, buffer));
-    poll_fn(|cx| match read.as_mut().poll(cx) {
-        Poll::Ready(read) => Poll::Ready(read.map(Some)),
-        Poll::Pending => Poll::Ready(Ok(None)),
-    })
-    .await
+) -> Poll<io::Result<usize>> {
+    let mut target = ReadBuf::new(buffer.spare());
+    ready!(Pin::new(stream).poll_read(cx, &mut target))?;
+    let bytes = target.filled().len();
+    buffer.advance(bytes);
+    Poll::Ready(Ok(bytes))
 }
 
 /// Writes some of the bytes, at least one.
@@ -77,22 +73,24 @@ pub(crate) async fn write_all(
 
 /// Ends a connection so that the last response isn't lost: a close with bytes unread is a reset,
 /// and the system of a client that is reset may throw away what its program hasn't read yet.
-pub(crate) async fn linger(stream: &mut TcpStream, buffer: &mut Buffer, timer: &Timer) {
+pub(crate) async fn linger(stream: &mut TcpStream, timer: &Timer) {
     if SockRef::from(&*stream).shutdown(Shutdown::Write).is_err() {
         return;
     }
     timer.set(LINGER);
     let mut left = LINGER_BYTES_MAX;
-    let discard = async {
+    let discard = poll_fn(|cx| {
+        let mut room = [MaybeUninit::uninit(); DISCARDED_BYTES];
         loop {
-            buffer.clear();
-            buffer.grow(BUFFER_BYTES);
-            match read(stream, buffer).await {
-                Ok(bytes) if bytes > 0 && bytes < left => left -= bytes,
-                _ => return,
+            let mut target = ReadBuf::uninit(&mut room);
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut target));
+            let bytes = target.filled().len();
+            if read.is_err() || bytes == 0 || bytes >= left {
+                return Poll::Ready(());
             }
+            left -= bytes;
         }
-    };
+    });
     // A client that takes longer is closed on all the same.
     timer.guard(discard).await.ok();
 }

@@ -40,16 +40,16 @@ struct Idle {
 }
 
 impl Upstreams {
-    /// Takes a connection that the endpoint hasn't closed, as far as one can know.
+    /// Takes a connection on which the endpoint has sent nothing since, neither an end nor bytes.
     ///
-    /// `surely` asks the kernel too, and not only what it has told so far: for requests that can't
-    /// be sent twice.
-    pub(crate) fn take(&self, endpoint: &Arc<Endpoint>, surely: bool) -> Option<TcpStream> {
+    /// Asks the system: what the runtime knows may be older than what came in meanwhile, and a
+    /// byte that nobody asked for would be read as the begin of the next response.
+    pub(crate) fn take(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&Arc::as_ptr(endpoint))?;
         loop {
             let stream = slot.idle.pop()?.stream;
-            if is_open(&stream) && (!surely || is_silent(&stream)) {
+            if is_silent(&stream) {
                 return Some(stream);
             }
         }

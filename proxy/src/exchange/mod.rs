@@ -110,6 +110,8 @@ struct Progress<'t> {
     request_done: Cell<bool>,
     /// The client owes a piece of its body.
     awaits_client: Cell<bool>,
+    /// The client waits for a 100 that it hasn't got.
+    awaits_continue: Cell<bool>,
     /// The status, once the final head has been handed to the client's connection.
     status: Cell<Option<u16>>,
     /// Bytes of content for the client.
@@ -134,6 +136,9 @@ pub(crate) async fn run(
         sent: Cell::new(false),
         request_done: Cell::new(false),
         awaits_client: Cell::new(false),
+        awaits_continue: Cell::new(
+            terms.expects_continue && outgoing.body.bytes() == 0 && lines.from_client.is_empty(),
+        ),
         status: Cell::new(None),
         bytes: Cell::new(0),
         ends_by_close: Cell::new(false),
@@ -184,6 +189,15 @@ impl Progress<'_> {
             None if !self.awaits_client.get() => self.terms.request,
             _ => self.terms.stream_idle,
         });
+    }
+
+    /// Says that the client may send its body now, or does so already.
+    fn goes_on(&self) {
+        let awaited = self.awaits_continue.replace(false);
+        if awaited && !self.request_done.get() {
+            self.awaits_client.set(true);
+            self.extend();
+        }
     }
 
     /// Makes a fault of an error, by what the client has got so far.

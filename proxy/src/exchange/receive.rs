@@ -11,6 +11,9 @@ use crate::{
     socket::{read, write},
 };
 
+/// The most interim responses to one request.
+const INTERIM_MAX: usize = 64;
+
 /// Receives the response and passes it on.
 pub(super) async fn receive(
     mut upstream: impl AsyncRead + Unpin,
@@ -20,31 +23,22 @@ pub(super) async fn receive(
     progress: &Progress<'_>,
     is_closing: impl Fn() -> bool,
 ) -> Result<Reply, Fault> {
-    let (mut body, mut reply) = loop {
-        let head = read_head(&mut upstream, buffer, progress).await?;
-        let next = read_response(&buffer.filled()[..head], out, progress, &is_closing);
-        let next = next.map_err(|_| Fault::Failed(Error::UpstreamMalformed))?;
-        buffer.consume(head);
-        match next {
-            Next::Final(body, reply) => break (body, reply),
-            Next::Interim => {
-                // Until it is out whole no other response can be sent.
-                progress.status.set(Some(100));
-                write_all(&mut client, out, progress).await?;
-                progress.status.set(None);
-                progress.extend();
-            }
-            Next::Switched => {
-                progress.status.set(Some(101));
-                write_all(&mut client, out, progress).await?;
-                return Ok(Reply {
-                    status: 101,
-                    bytes: 0,
-                    keeps_client: false,
-                    keeps_upstream: false,
-                });
-            }
-        }
+    let next = read_last(
+        &mut upstream,
+        &mut client,
+        buffer,
+        out,
+        progress,
+        is_closing,
+    )
+    .await?;
+    let Next::Final(mut body, mut reply) = next else {
+        return Ok(Reply {
+            status: 101,
+            bytes: 0,
+            keeps_client: false,
+            keeps_upstream: false,
+        });
     };
     // Nothing was written yet, so there is still a better answer than half a response.
     body.transfer(buffer, out)
@@ -54,6 +48,43 @@ pub(super) async fn receive(
     reply.bytes = body.bytes();
     reply.keeps_upstream &= buffer.is_empty() && progress.request_done.get();
     Ok(reply)
+}
+
+/// Reads heads and passes them on until the one after which there are no more; that of a final
+/// response is left in `out`.
+async fn read_last(
+    upstream: &mut (impl AsyncRead + Unpin),
+    client: &mut (impl AsyncWrite + Unpin),
+    buffer: &mut Buffer,
+    out: &mut Vec<u8>,
+    progress: &Progress<'_>,
+    is_closing: impl Fn() -> bool,
+) -> Result<Next, Fault> {
+    for answered in 0..=INTERIM_MAX {
+        let head = read_head(upstream, buffer, progress, answered > 0).await?;
+        let next = read_response(&buffer.filled()[..head], out, progress, &is_closing);
+        let next = next.map_err(|_| Fault::Failed(Error::UpstreamMalformed))?;
+        buffer.consume(head);
+        match next {
+            Next::Final(..) => return Ok(next),
+            // The time for the response goes on: it isn't here yet.
+            Next::Interim { continues } => {
+                // Until it is out whole no other response can be sent.
+                progress.status.set(Some(100));
+                write_all(client, out, progress).await?;
+                progress.status.set(None);
+                if continues {
+                    progress.goes_on();
+                }
+            }
+            Next::Switched => {
+                progress.status.set(Some(101));
+                write_all(client, out, progress).await?;
+                return Ok(next);
+            }
+        }
+    }
+    Err(Fault::Failed(Error::UpstreamMalformed))
 }
 
 /// Passes the rest of a body on; `out` holds the head and what was there of the body.
@@ -98,20 +129,27 @@ async fn pass_on(
 /// Says what a head of a response leads to.
 enum Next {
     /// Another head.
-    Interim,
+    Interim {
+        /// It was a 100.
+        continues: bool,
+    },
     /// A tunnel.
     Switched,
     Final(Body, Reply),
 }
 
 /// Reads until the head of a response is there; returns its length.
+///
+/// `answered` when there was an interim one: then the endpoint has the request, and no other one
+/// may get it.
 async fn read_head(
     upstream: &mut (impl AsyncRead + Unpin),
     buffer: &mut Buffer,
     progress: &Progress<'_>,
+    answered: bool,
 ) -> Result<usize, Fault> {
     let malformed = Fault::Failed(Error::UpstreamMalformed);
-    let mut first = buffer.is_empty();
+    let mut first = !answered && buffer.is_empty();
     let mut scanned = 0;
     loop {
         match scan(buffer.filled(), scanned).map_err(|_| malformed)? {
@@ -159,7 +197,9 @@ fn read_response(
         if asked && terms.asked.version == Version::Http11 {
             response.encode_interim(out);
         }
-        return Ok(Next::Interim);
+        return Ok(Next::Interim {
+            continues: response.status == 100,
+        });
     }
     let body = response.body(terms.asked);
     // A response before the request's end may leave a part of it unread.

@@ -78,9 +78,11 @@ async fn more(
         if outgoing.body.exceeds(from_client.capacity() as u64) {
             from_client.grow(LARGE_BUFFER_BYTES);
         }
-        progress.awaits_client.set(true);
+        // Until a client that asks first is told to go on, the next step is the endpoint's.
+        progress.awaits_client.set(!progress.awaits_continue.get());
         progress.extend();
         let read = read(client, from_client).await;
+        progress.awaits_continue.set(false);
         progress.awaits_client.set(false);
         progress.extend();
         if !read.is_ok_and(|bytes| bytes > 0) {

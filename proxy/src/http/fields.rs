@@ -32,8 +32,9 @@ impl Field {
     /// Tells what a header name means.
     pub(crate) fn of(name: &str) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let bytes = name.as_bytes();
         // A server behind us may read `_` as `-` (CGI does), so what looks alike is treated alike.
-        let resembles = |known: &str| {
+        let begins = |known: &str| {
             let same = |(a, b): (u8, u8)| {
                 let a = if a == b'_' {
                     b'-'
@@ -42,9 +43,10 @@ impl Field {
                 };
                 a == b
             };
-            name.bytes().zip(known.bytes()).all(same)
+            name.len() >= known.len() && name.bytes().zip(known.bytes()).all(same)
         };
-        match name.len() {
+        let resembles = |known: &str| name.len() == known.len() && begins(known);
+        match bytes.len() {
             2 if is("te") => Self::Te,
             4 if is("host") => Self::Host,
             // Read as HTTP_PROXY by CGI programs.
@@ -57,12 +59,11 @@ impl Field {
             14 if resembles("content-length") => Self::ContentLength,
             15 if resembles("x-forwarded-for") => Self::ForwardedFor,
             16 if resembles("x-forwarded-host") => Self::ForwardedHost,
-            16 if resembles("x-forwarded-port") => Self::ForwardedOther,
+            9 if resembles("x-real-ip") => Self::ForwardedOther,
             17 if resembles("x-forwarded-proto") => Self::ForwardedProto,
             17 if resembles("transfer-encoding") => Self::TransferEncoding,
-            _ if name.len() > 6 && name.as_bytes()[..6].eq_ignore_ascii_case(b"proxy-") => {
-                Self::HopByHop
-            }
+            7.. if bytes[..6].eq_ignore_ascii_case(b"proxy-") => Self::HopByHop,
+            12.. if begins("x-forwarded-") => Self::ForwardedOther,
             _ => Self::EndToEnd,
         }
     }

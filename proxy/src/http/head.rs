@@ -24,9 +24,10 @@ pub(crate) enum Malformed {
 }
 
 /// Names a version of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Version {
     Http10,
+    #[default]
     Http11,
 }
 

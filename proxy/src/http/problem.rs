@@ -2,6 +2,7 @@
 
 use std::{io::Write, time::SystemTime};
 
+use super::{Version, response::Asked};
 use crate::error::Error;
 
 /// How long a client should wait before it asks an unavailable service again, in seconds.
@@ -13,7 +14,7 @@ const RETRY_AFTER_SECONDS: u8 = 1;
 pub(crate) fn encode(
     error: Error,
     now: SystemTime,
-    to_head: bool,
+    asked: Asked,
     keep_alive: bool,
     out: &mut Vec<u8>,
 ) -> u64 {
@@ -23,10 +24,10 @@ pub(crate) fn encode(
         "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\
          \"detail\":\"{error}\",\"reason\":\"{code}\"}}\n"
     );
-    let connection = if keep_alive {
-        ""
-    } else {
-        "Connection: close\r\n"
+    let connection = match (keep_alive, asked.version) {
+        (true, Version::Http11) => "",
+        (true, Version::Http10) => "Connection: keep-alive\r\n",
+        (false, _) => "Connection: close\r\n",
     };
     let retry_after = match status {
         503 => format!("Retry-After: {RETRY_AFTER_SECONDS}\r\n"),
@@ -41,7 +42,7 @@ pub(crate) fn encode(
         httpdate::fmt_http_date(now),
     )
     .expect("a vector takes all bytes");
-    if to_head {
+    if asked.head {
         return 0;
     }
     out.extend_from_slice(body.as_bytes());
@@ -58,7 +59,7 @@ mod tests {
         encode(
             Error::NoInstance,
             SystemTime::UNIX_EPOCH,
-            false,
+            Asked::default(),
             true,
             &mut out,
         );
@@ -86,7 +87,10 @@ mod tests {
             encode(
                 Error::UnknownHost,
                 SystemTime::UNIX_EPOCH,
-                true,
+                Asked {
+                    head: true,
+                    ..Asked::default()
+                },
                 false,
                 &mut out
             ),

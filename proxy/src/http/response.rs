@@ -21,7 +21,7 @@ pub(crate) struct Response<'h, 'b> {
 }
 
 /// Says what a response depends on besides itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Asked {
     /// The request's method was HEAD.
     pub(crate) head: bool,

@@ -38,6 +38,8 @@ pub(crate) struct Routes {
     any: Vec<usize>,
     /// The domains in which services have names, the longest first; `None` without host routing.
     domains: Option<Vec<String>>,
+    /// Some route depends on the path.
+    by_path: bool,
     default_balancer: Balancer,
 }
 
@@ -147,6 +149,11 @@ impl RouteTable {
         })
     }
 
+    /// Tells whether a path is one that a server may take for another one than the routes do.
+    pub(crate) fn refuses(&self, path: &str) -> bool {
+        self.routes.by_path && has_dot_segment(path)
+    }
+
     /// Tells whether an endpoint may get new requests.
     pub(crate) fn contains(&self, service: &ServiceName, endpoint: &Arc<Endpoint>) -> bool {
         let pool = self.pools.get(service);
@@ -162,6 +169,10 @@ impl Routes {
             below: HashMap::default(),
             any: Vec::new(),
             domains: config.host_routing.then(|| normal_domains(domains)),
+            by_path: config
+                .routes
+                .iter()
+                .any(|one| !one.normal_path().is_empty()),
             default_balancer: config.balancer,
         };
         let mut places: Vec<usize> = (0..config.routes.len()).collect();
@@ -235,9 +246,37 @@ fn parents(host: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Tells whether a path is `prefix` or lies below it; `prefix` has no final slash.
+///
+/// Several slashes are one: most servers see them so, and `//admin` shouldn't pass by a route.
 pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
-    let rest = path.strip_prefix(prefix);
-    rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    let mut rest = merged(path);
+    let begins = merged(prefix).all(|byte| rest.next() == Some(byte));
+    begins && (prefix.is_empty() || matches!(rest.next(), None | Some(b'/')))
+}
+
+/// Lists the bytes of a path without the slashes that follow another one.
+fn merged(path: &str) -> impl Iterator<Item = u8> {
+    let mut before = 0;
+    path.bytes().filter(move |byte| {
+        let again = (*byte, before) == (b'/', b'/');
+        before = *byte;
+        !again
+    })
+}
+
+/// Tells whether a segment of the path is `.` or `..` (RFC 3986, section 3.3), however encoded.
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let after = |rest: &str| match rest.as_bytes() {
+            [b'.', ..] => Some(1),
+            [b'%', b'2', b'e' | b'E', ..] => Some(3),
+            _ => None,
+        };
+        after(segment).is_some_and(|one| {
+            let rest = &segment[one..];
+            rest.is_empty() || after(rest) == Some(rest.len())
+        })
+    })
 }
 
 #[cfg(test)]

@@ -181,3 +181,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn several_slashes_are_one() {
+    for (path, prefix, below) in [
+        ("//api", "/api", true),
+        ("/api//v1", "/api", true),
+        ("/api//v1", "/api/v1", true),
+        ("//apiary", "/api", false),
+        ("/api/v1", "//api", true),
+        ("/ap", "/api", false),
+        ("//", "", true),
+    ] {
+        assert_eq!(is_below(path, prefix), below, "{path} {prefix}");
+    }
+}
+
+#[test]
+fn segments_of_dots_are_found_however_written() {
+    for path in [
+        "/a/../b",
+        "/..",
+        "/./a",
+        "/a/%2e%2E",
+        "/.%2e/",
+        "/%2e/x",
+        "/a/.",
+    ] {
+        assert!(has_dot_segment(path), "{path}");
+    }
+    for path in [
+        "/",
+        "/...",
+        "/.a",
+        "/a.",
+        "/a..b",
+        "/%2e%2e%2e",
+        "/..a/b",
+        "*",
+        "/%2é",
+        "/.\u{e9}",
+    ] {
+        assert!(!has_dot_segment(path), "{path}");
+    }
+}

@@ -240,6 +240,55 @@ fn a_client_may_end_its_sending_and_still_read() {
 }
 
 #[test]
+fn a_final_answer_reaches_a_client_that_sends_on() {
+    let length = 2_000_000;
+    let origin = Origin::start(move |peer, _| {
+        peer.head();
+        peer.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+        ));
+        peer.send(vec![b'a'; length]);
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send(GET_LAST);
+    client.head();
+    client.exact(length / 2);
+    // What nobody reads makes a reset of a close.
+    client.send(GET);
+    client.exact(length / 2);
+    assert!(client.is_at_end());
+    client.finish();
+}
+
+#[test]
+fn bytes_behind_an_answer_without_content_answer_nobody_else() {
+    let (late, rest) = std::sync::mpsc::channel::<()>();
+    let rest = Mutex::new(rest);
+    let (sent, wait) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |peer, number| {
+        peer.head();
+        if number > 1 {
+            peer.send(OK);
+            return;
+        }
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n");
+        rest.lock().unwrap().recv().unwrap();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad");
+        sent.send(()).unwrap();
+        peer.rest();
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send("HEAD /a HTTP/1.1\r\nHost: web\r\n\r\n");
+    client.head();
+    late.send(()).unwrap();
+    wait.recv().unwrap();
+    client.send(GET);
+    assert_eq!(client.answer().1, "ok");
+}
+
+#[test]
 fn a_slow_reader_holds_the_origin_back() {
     let (sent, progress) = std::sync::mpsc::channel();
     let origin = Origin::start(move |peer, _| {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::*;
+use crate::worker::BUFFER_BYTES;
 
 /// An origin whose answers wait for the test to allow them.
 fn waiting() -> (Origin, std::sync::mpsc::Sender<()>) {
@@ -79,6 +80,58 @@ fn a_draining_listener_answers_what_is_under_way_and_ends_what_is_idle() {
     let address = proxy.address;
     proxy.thread.join().unwrap();
     assert!(TcpStream::connect(address).is_err());
+}
+
+/// Waits until all clients that have connected before are accepted.
+fn all_are_accepted(proxy: &Proxy) {
+    assert!(!proxy.ask(GET_LAST).is_empty());
+}
+
+#[test]
+fn a_drain_does_not_wait_for_clients_that_never_asked() {
+    let proxy = Proxy::start("timeouts = { header = \"1h\" }", &[]);
+    let mut silent = proxy.client();
+    all_are_accepted(&proxy);
+    proxy.phase.send(Phase::Drain).unwrap();
+    assert!(silent.is_at_end());
+    proxy.thread.join().unwrap();
+}
+
+#[test]
+fn a_drain_ends_an_idle_client_whose_last_read_filled_its_buffer() {
+    let body = BUFFER_BYTES - 100;
+    let origin = Origin::start(move |peer, _| {
+        peer.head();
+        peer.exact(body);
+        peer.send(OK);
+        peer.rest();
+    });
+    let proxy = Proxy::start("timeouts = { idle = \"1h\" }", &[origin.address]);
+    let mut client = proxy.client();
+    let head = format!("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: {body}\r\nX: ");
+    let filler = "x".repeat(BUFFER_BYTES - body - head.len() - 4);
+    client.send(format!("{head}{filler}\r\n\r\n{}", "b".repeat(body)));
+    assert_eq!(client.answer().1, "ok");
+    proxy.phase.send(Phase::Drain).unwrap();
+    assert!(client.is_at_end());
+    drop(client);
+    proxy.thread.join().unwrap();
+}
+
+#[test]
+fn a_first_request_on_its_way_when_the_drain_begins_is_answered() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    all_are_accepted(&proxy);
+    proxy.phase.send(Phase::Drain).unwrap();
+    // Once nobody is accepted any more, the drain has begun.
+    while TcpStream::connect(proxy.address).is_ok() {
+        thread::yield_now();
+    }
+    client.send(GET);
+    assert_eq!(client.answer().1, "ok");
+    assert!(client.is_at_end());
 }
 
 #[test]

@@ -88,6 +88,42 @@ fn an_old_client_gets_what_it_understands() {
 }
 
 #[test]
+fn an_old_client_is_told_that_an_answer_of_ours_keeps_its_connection() {
+    let proxy = Proxy::start("", &[]);
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        client.send("GET /a HTTP/1.0\r\nHost: nobody\r\nConnection: keep-alive\r\n\r\n");
+        let (head, _) = client.answer();
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        assert!(head.contains("Connection: keep-alive\r\n"), "{head}");
+    }
+}
+
+#[test]
+fn no_path_leads_around_a_route() {
+    let origin = Origin::answering(OK);
+    let routes = "[[routes]]\npath_prefix = \"/admin\"\nservice = \"nobody\"";
+    let proxy = Proxy::start(routes, &[origin.address]);
+    let plain = Proxy::start("", &[origin.address]);
+    for (path, status) in [
+        ("/public/../admin", "400"),
+        ("/public/%2e%2E/admin", "400"),
+        ("//admin", "503"),
+        ("/public?/../x", "200"),
+    ] {
+        let request = GET_LAST.replace("/a ", &format!("{path} "));
+        let begin = format!("HTTP/1.1 {status} ");
+        let answer = proxy.ask(&request);
+        assert!(answer.starts_with(&begin), "{path}: {answer}");
+        assert!(plain.ask(&request).starts_with("HTTP/1.1 200 "), "{path}");
+        if status == "200" {
+            // As it came.
+            assert!(origin.heads.try_iter().any(|head| head.contains("//admin")));
+        }
+    }
+}
+
+#[test]
 fn answers_without_content_end_with_their_head() {
     let origin = Origin::start(|peer, _| {
         while let Some(head) = peer.next_head() {

@@ -90,6 +90,22 @@ fn a_started_answer_is_never_asked_for_again() {
 }
 
 #[test]
+fn an_interim_answer_counts_as_a_started_one() {
+    let origins = [(); 2].map(|()| {
+        Origin::start(|peer, _| {
+            peer.head();
+            peer.send("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+        })
+    });
+    let proxy = Proxy::start("", &[origins[0].address, origins[1].address]);
+    let mut client = proxy.client();
+    client.send(GET);
+    assert!(client.head().starts_with("HTTP/1.1 103 "));
+    assert!(client.head().starts_with("HTTP/1.1 502 "));
+    assert_eq!(origins[0].connections() + origins[1].connections(), 1);
+}
+
+#[test]
 fn attempts_are_counted() {
     let origins = [(); 4].map(|()| closing());
     let addresses = origins.each_ref().map(|origin| origin.address);
@@ -144,6 +160,25 @@ fn a_kept_connection_closed_as_the_request_comes_is_tried_anew() {
     }
     client.send(GET.replace("GET", "POST"));
     assert!(client.answer().0.starts_with("HTTP/1.1 "));
+}
+
+#[test]
+fn a_kept_connection_that_was_over_counts_as_no_attempt() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.send(OK);
+        if peer.next_head().is_some() {
+            SockRef::from(&peer.stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        }
+    });
+    let proxy = Proxy::start("retries = { attempts = 1 }", &[origin.address]);
+    let mut client = proxy.client();
+    for _ in 0..4 {
+        client.send(GET);
+        assert_eq!(client.answer().1, "ok");
+    }
 }
 
 #[test]

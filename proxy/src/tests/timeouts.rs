@@ -55,6 +55,31 @@ fn no_answer_in_time_is_a_504() {
 }
 
 #[test]
+fn interim_answers_win_no_time() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        while peer.try_send("HTTP/1.1 102 Processing\r\n\r\n") {
+            thread::sleep(Duration::from_millis(40));
+        }
+    });
+    let proxy = Proxy::start("timeouts = { request = \"200ms\" }", &[origin.address]);
+    let answer = proxy.ask(GET_LAST);
+    assert!(answer.contains("HTTP/1.1 504 "), "{answer}");
+}
+
+#[test]
+fn interim_answers_have_an_end() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.try_send("HTTP/1.1 102 Processing\r\n\r\n".repeat(1_000));
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let answer = proxy.ask(GET_LAST);
+    assert!(answer.contains("HTTP/1.1 502 "), "{answer}");
+    assert!(answer.contains("\"upstream_malformed\""), "{answer}");
+}
+
+#[test]
 fn a_route_may_have_less_time() {
     let origin = silent();
     let config =
@@ -69,6 +94,33 @@ fn a_client_that_stops_in_its_body_is_a_408() {
     let proxy = Proxy::start("timeouts = { stream_idle = \"50ms\" }", &[origin.address]);
     let answer = proxy.ask("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\n\r\nabc");
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[test]
+fn a_client_told_nothing_owes_no_body() {
+    let origin = silent();
+    let config = "timeouts = { request = \"100ms\", stream_idle = \"50ms\" }";
+    let proxy = Proxy::start(config, &[origin.address]);
+    let head = "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let answer = proxy.ask(head);
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    let snapshot = proxy.snapshot.lock().unwrap();
+    let explained = proxy.shared.table().explain("web", "/", &snapshot);
+    assert_eq!(explained.endpoints[0].failures, 1);
+}
+
+#[test]
+fn a_client_told_to_go_on_owes_its_body() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.send("HTTP/1.1 100 Continue\r\n\r\n");
+        peer.rest();
+    });
+    let config = "timeouts = { request = \"1h\", stream_idle = \"50ms\" }";
+    let proxy = Proxy::start(config, &[origin.address]);
+    let head = "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let answer = proxy.ask(head);
+    assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
 }
 
 #[test]

@@ -92,3 +92,21 @@ fn a_tunnel_outlives_its_instance_and_its_listener() {
     client.finish();
     proxy.thread.join().unwrap();
 }
+
+#[test]
+fn a_busy_tunnel_ends_some_time_after_its_listener() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.send(SWITCHING);
+        while peer.try_send("tick") {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send(UPGRADE);
+    client.head();
+    proxy.phase.send(Phase::Drain).unwrap();
+    assert!(client.rest().starts_with("tick"));
+    proxy.thread.join().unwrap();
+}
