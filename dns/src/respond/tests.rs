@@ -274,6 +274,9 @@ fn until_all_sources_have_spoken_a_name_that_leads_nowhere_may_yet_lead_somewher
         assert!(reply.authoritative());
         assert_eq!(reply.authorities().len(), 1);
     }
+    // Somebody else's, whatever the sources say.
+    let reverse = Ask::new("9.9.9.9.in-addr.arpa", rtype::PTR).of(&zones);
+    assert_eq!(reverse.rcode(), "REFUSED");
     let txt = Ask::new("e.gone.svc.internal", rtype::TXT).of(&zones);
     assert_eq!((txt.rcode(), txt.answers().len()), ("NOERROR", 1));
 }
