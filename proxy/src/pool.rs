@@ -138,8 +138,8 @@ impl Pool {
     }
 }
 
-/// Returns where an instance is asked first, unless clients should not be sent to it or it has no TCP
-/// port.
+/// Returns where an instance is asked first, unless clients should not be sent to it or it has no
+/// TCP port.
 pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
     if instance.exclusion().is_some() {
         return None;
