@@ -1,7 +1,7 @@
 //! One instance as the proxy sees it.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -16,8 +16,10 @@ use registry::InstanceId;
 pub struct Endpoint {
     /// The instance's id.
     pub id: InstanceId,
-    /// Where it is asked.
+    /// Where it is asked first.
     pub address: SocketAddr,
+    /// Where it is asked, at the same port, when nobody is there.
+    others: Vec<IpAddr>,
     counters: Counters,
 }
 
@@ -36,8 +38,28 @@ impl Endpoint {
         Self {
             id,
             address,
+            others: Vec::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// Adds addresses at which to ask, one after the other, when the first can't be connected to.
+    pub(crate) fn with_others(mut self, others: &[IpAddr]) -> Self {
+        self.others = others.to_vec();
+        self
+    }
+
+    /// Lists all its addresses, in the order in which they are tried.
+    pub(crate) fn addresses(&self) -> impl ExactSizeIterator<Item = SocketAddr> {
+        (0..1 + self.others.len()).map(|at| match at {
+            0 => self.address,
+            at => SocketAddr::new(self.others[at - 1], self.address.port()),
+        })
+    }
+
+    /// Tells whether it is asked at just these addresses.
+    pub(crate) fn is_at(&self, first: SocketAddr, others: &[IpAddr]) -> bool {
+        self.address == first && self.others == others
     }
 
     /// Returns how many requests it is busy with.

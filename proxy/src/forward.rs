@@ -228,24 +228,30 @@ impl Stream {
         }
     }
 
+    /// Connects to the first address of an endpoint at which somebody is.
     async fn connect(
-        &self,
+        &mut self,
         worker: &Worker,
         timer: &Timer,
         endpoint: &Endpoint,
     ) -> Result<TcpStream, Error> {
         worker.counters.upstream_connects.add(1);
-        timer.set(self.timeouts.connect.get());
-        let connected = timer.guard(upstream::connect(endpoint)).await;
-        let failed = |error| {
-            worker.counters.upstream_connect_failures.add(1);
-            Err(error)
-        };
-        match connected {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(_)) => failed(Error::UpstreamRefused),
-            Err(Elapsed) => failed(Error::ConnectTimeout),
+        let end = Instant::now() + self.timeouts.connect.get();
+        let mut last = Error::UpstreamRefused;
+        let addresses = endpoint.addresses();
+        let all = addresses.len() as u32;
+        for (left, address) in (1..=all).rev().zip(addresses) {
+            // One that is silent leaves the others their share of the time.
+            timer.set(end.saturating_duration_since(Instant::now()) / left);
+            self.endpoint = Some((endpoint.id.clone(), address));
+            match timer.guard(upstream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(_)) => last = Error::UpstreamRefused,
+                Err(Elapsed) => last = Error::ConnectTimeout,
+            }
         }
+        worker.counters.upstream_connect_failures.add(1);
+        Err(last)
     }
 
     /// Keeps a connection for later, while its endpoint may still be asked.

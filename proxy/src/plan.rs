@@ -156,7 +156,7 @@ fn stream(
             body: match request.fields.framing {
                 Framing::Unsaid => Body::length(0),
                 Framing::Length(bytes) => Body::length(bytes),
-                Framing::Chunked => Body::chunked(Coding::Chunked),
+                Framing::Chunked => Body::chunked(Coding::Chunked, request.fields.nominated()),
             },
             is_repeatable: true,
             kept_bytes_max: bounds.retries.body_bytes.bytes(),

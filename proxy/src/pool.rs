@@ -51,7 +51,10 @@ impl Pool {
                 let endpoint = previous
                     .and_then(|pool| pool.endpoint(instance, address))
                     .map_or_else(
-                        || Arc::new(Endpoint::new(instance.id.clone(), address)),
+                        || {
+                            let endpoint = Endpoint::new(instance.id.clone(), address);
+                            Arc::new(endpoint.with_others(&instance.addresses[1..]))
+                        },
                         Arc::clone,
                     );
                 let weight = instance.weight;
@@ -130,12 +133,13 @@ impl Pool {
 
     fn endpoint(&self, instance: &Instance, address: SocketAddr) -> Option<&Arc<Endpoint>> {
         let (_, endpoint) = self.endpoint_of(instance)?;
-        (endpoint.address == address).then_some(endpoint)
+        let is_same = endpoint.is_at(address, &instance.addresses[1..]);
+        is_same.then_some(endpoint)
     }
 }
 
-/// Returns where an instance is asked, unless clients should not be sent to it or it has no TCP
-/// port.
+/// Returns where an instance is asked first, unless clients should not be sent to it or it has no
+/// TCP port.
 pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
     if instance.exclusion().is_some() {
         return None;

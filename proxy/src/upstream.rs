@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     io,
     mem::MaybeUninit,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -93,13 +94,13 @@ impl Upstreams {
     }
 }
 
-/// Connects to an endpoint.
+/// Connects to one address of an endpoint.
 ///
 /// # Errors
 ///
 /// Returns what the system says.
-pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(endpoint.address).await?;
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

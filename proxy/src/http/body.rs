@@ -30,6 +30,8 @@ pub(crate) struct Body {
     framing: Framing,
     coding: Coding,
     bytes: u64,
+    /// Names that trailers of this message may not have.
+    nominated: Vec<Box<[u8]>>,
 }
 
 impl Body {
@@ -42,9 +44,13 @@ impl Body {
         Self::new(framing, Coding::Plain)
     }
 
-    /// Creates a body that arrives in chunks.
-    pub(crate) fn chunked(coding: Coding) -> Self {
-        Self::new(Framing::Chunked(Decoder::default()), coding)
+    /// Creates a body that arrives in chunks; `nominated` are the names of lines that belong to
+    /// the connection, and so are dropped from the trailers.
+    pub(crate) fn chunked(coding: Coding, nominated: Vec<Box<[u8]>>) -> Self {
+        Self {
+            nominated,
+            ..Self::new(Framing::Chunked(Decoder::default()), coding)
+        }
     }
 
     /// Creates a body that arrives until the connection ends.
@@ -57,6 +63,7 @@ impl Body {
             framing,
             coding,
             bytes: 0,
+            nominated: Vec::new(),
         }
     }
 
@@ -133,7 +140,9 @@ impl Body {
                             Coding::Chunked => chunked::encode(bytes, out),
                         }
                     }
-                    (Step::End(trailers), Coding::Chunked) => chunked::encode_end(trailers, out)?,
+                    (Step::End(trailers), Coding::Chunked) => {
+                        chunked::encode_end(trailers, &self.nominated, out)?;
+                    }
                     (Step::End(_), Coding::Plain) | (Step::More, _) => {}
                 }
                 input.consume(used);
@@ -199,7 +208,7 @@ mod tests {
     #[test]
     fn chunks_lose_their_extensions_and_keep_their_trailers() {
         let mut input = buffer(b"5;x=y\r\nhello\r\n0\r\nA: b\r\n\r\nGET");
-        let (mut body, mut out) = (Body::chunked(Coding::Chunked), Vec::new());
+        let (mut body, mut out) = (Body::chunked(Coding::Chunked, Vec::new()), Vec::new());
         body.transfer(&mut input, &mut out).unwrap();
         assert_eq!(out, b"5\r\nhello\r\n0\r\nA: b\r\n\r\n");
         assert_eq!(input.filled(), b"GET");
@@ -210,7 +219,7 @@ mod tests {
     #[test]
     fn a_client_without_chunks_gets_plain_bytes() {
         let mut input = buffer(b"5\r\nhello\r\n0\r\n\r\n");
-        let (mut body, mut out) = (Body::chunked(Coding::Plain), Vec::new());
+        let (mut body, mut out) = (Body::chunked(Coding::Plain, Vec::new()), Vec::new());
         body.transfer(&mut input, &mut out).unwrap();
         assert_eq!(out, b"hello");
     }
@@ -222,6 +231,6 @@ mod tests {
         assert!(body.end(&mut out));
         assert_eq!(out, b"5\r\nhello\r\n0\r\n\r\n");
         assert!(!Body::length(5).end(&mut out));
-        assert!(!Body::chunked(Coding::Plain).end(&mut out));
+        assert!(!Body::chunked(Coding::Plain, Vec::new()).end(&mut out));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Malformed, Scan,
-    fields::Field,
+    fields::may_trail,
     head::{malformed, scan},
 };
 
@@ -163,12 +163,17 @@ pub(crate) fn encode(chunk: &[u8], out: &mut Vec<u8>) {
 
 /// Appends the end of a body, with the trailer lines that may be passed on.
 ///
-/// `trailers` are all lines with the empty one that ends them.
+/// `trailers` are all lines with the empty one that ends them; `nominated` are the names that the
+/// message's `Connection` lines have named.
 ///
 /// # Errors
 ///
 /// Refuses lines that are no header lines.
-pub(crate) fn encode_end(trailers: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+pub(crate) fn encode_end(
+    trailers: &[u8],
+    nominated: &[Box<[u8]>],
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
     out.extend_from_slice(b"0\r\n");
     if trailers.len() > 2 {
         let mut slots = [httparse::EMPTY_HEADER; TRAILERS_MAX];
@@ -179,7 +184,9 @@ pub(crate) fn encode_end(trailers: &[u8], out: &mut Vec<u8>) -> Result<(), Malfo
             }
         };
         for line in lines {
-            if Field::of(line.name) == Field::EndToEnd {
+            let name = line.name.as_bytes();
+            let is_named = nominated.iter().any(|one| one.eq_ignore_ascii_case(name));
+            if !is_named && may_trail(line.name) {
                 out.extend_from_slice(line.name.as_bytes());
                 out.extend_from_slice(b": ");
                 out.extend_from_slice(line.value);
@@ -295,10 +302,13 @@ mod tests {
     #[test]
     fn trailers_that_change_the_message_are_dropped() {
         let mut out = Vec::new();
-        let lines = b"X: y\r\nContent-Length: 5\r\nHost: z\r\nZ:1\r\n\r\n";
-        encode_end(lines, &mut out).unwrap();
+        let lines = b"X: y\r\nContent-Length: 5\r\nHost: z\r\nZ:1\r\nset_cookie: a\r\n\
+                      Authorization: b\r\nContent-Type: c\r\nX-Forwarded-User: d\r\n\
+                      X-Mine: e\r\nIf-Match: f\r\n\r\n";
+        let nominated = [b"x-mine".as_slice().into()];
+        encode_end(lines, &nominated, &mut out).unwrap();
         assert_eq!(out, b"0\r\nX: y\r\nZ: 1\r\n\r\n");
-        assert!(encode_end(b"a b: c\r\n\r\n", &mut out).is_err());
+        assert!(encode_end(b"a b: c\r\n\r\n", &[], &mut out).is_err());
     }
 
     proptest! {
@@ -311,7 +321,7 @@ mod tests {
             for chunk in &chunks {
                 encode(chunk, &mut body);
             }
-            encode_end(b"", &mut body).unwrap();
+            encode_end(b"", &[], &mut body).unwrap();
             let cut = cut.min(body.len());
             let decoded = decode(&[&body[..cut], &body[cut..]]).unwrap();
             prop_assert_eq!(decoded.0, chunks.concat());

@@ -69,6 +69,38 @@ impl Field {
     }
 }
 
+/// Tells whether a line may stand behind a body: one that says nothing of framing, routing,
+/// authentication, content or how to answer, which has been decided by then (RFC 9110, section
+/// 6.5.1).
+pub(crate) fn may_trail(name: &str) -> bool {
+    const NEVER: [&str; 19] = [
+        "age",
+        "authorization",
+        "cache-control",
+        "cookie",
+        "date",
+        "expires",
+        "location",
+        "max-forwards",
+        "pragma",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "set-cookie2",
+        "trailer",
+        "vary",
+        "via",
+        "warning",
+        "www-authenticate",
+        "authentication-info",
+    ];
+    let name = name.replace('_', "-").to_ascii_lowercase();
+    let begins = |start: &&str| name.starts_with(start);
+    Field::of(&name) == Field::EndToEnd
+        && !["content-", "if-"].iter().any(begins)
+        && !NEVER.contains(&name.as_str())
+}
+
 /// Says what the `Connection` lines ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Connection<'b> {
@@ -194,6 +226,12 @@ impl<'h, 'b> Fields<'h, 'b> {
             // Without the empty line.
             out.extend_from_slice(&head[start..head.len() - 2]);
         }
+    }
+
+    /// Returns the names that `Connection` nominates, for the trailers.
+    pub(crate) fn nominated(&self) -> Vec<Box<[u8]>> {
+        let names = self.connection.nominated.iter();
+        names.map(|name| Box::from(*name)).collect()
     }
 
     fn nominates(&self, name: &str) -> bool {

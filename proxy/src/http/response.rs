@@ -85,7 +85,7 @@ impl<'h, 'b> Response<'h, 'b> {
         match self.fields.framing {
             _ if self.has_no_body(asked) => Body::length(0),
             Framing::Length(bytes) => Body::length(bytes),
-            Framing::Chunked => Body::chunked(coding),
+            Framing::Chunked => Body::chunked(coding, self.fields.nominated()),
             Framing::Unsaid => Body::until_close(coding),
         }
     }

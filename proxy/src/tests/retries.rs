@@ -41,6 +41,19 @@ fn a_refused_connection_is_tried_elsewhere_with_its_body() {
 }
 
 #[test]
+fn an_instance_is_asked_at_the_address_where_it_is() {
+    let origin = Origin::answering(OK);
+    let port = origin.address.port();
+    // Nobody listens at the first one.
+    let mut instance = testing::instance("i1", "127.0.0.77", port);
+    instance.addresses.push(origin.address.ip());
+    let service = testing::service_of("web", [instance]);
+    let config = "retries = { attempts = 1 }";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, [service]));
+    assert_eq!(answer_to(&proxy, GET).1, "ok");
+}
+
+#[test]
 fn when_all_refuse_the_client_is_told_so() {
     let proxy = Proxy::start("", &[nobody(), nobody()]);
     let (head, body) = answer_to(&proxy, GET);
