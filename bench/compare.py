@@ -174,6 +174,7 @@ def dns_nsd(directory, port):
   verbosity: 0
   round-robin: yes
   minimal-responses: no
+  rrl-ratelimit: 0
 remote-control:
   control-enable: no
 zone:
