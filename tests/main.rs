@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod agents;
 mod bad_input;
 mod check;
 mod docs;

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod agent;
 mod check;
 mod client;
 mod deregister;

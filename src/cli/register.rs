@@ -6,9 +6,8 @@ use ::config::Duration;
 use clap::Args;
 use registry::{InstanceId, PortName, Registration, ServiceName};
 
-use super::{Failure, block_on};
+use super::{Failure, agent::Agent, block_on};
 use crate::{
-    logs,
     registrar::{self, Check, End, Target},
     signals::Signals,
 };
@@ -58,39 +57,23 @@ pub(super) struct Register {
     /// Where to: zookeeper://HOST,HOST/PATH or the admin API, http://HOST:PORT
     #[arg(long, value_name = "URL")]
     to: String,
-    /// The user for ZooKeeper's digest authentication
-    #[arg(long, value_name = "USER", requires = "password_file")]
-    user: Option<String>,
-    /// A file with the password for ZooKeeper's digest authentication
-    #[arg(long, value_name = "FILE", requires = "user")]
-    password_file: Option<PathBuf>,
     /// A file with the admin API's token
     #[arg(long, value_name = "FILE", env = "SIGNPOST_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// What is logged
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        env = "SIGNPOST_LOG",
-        default_value = "info"
-    )]
-    log_level: String,
+    #[command(flatten)]
+    agent: Agent,
 }
 
 impl Register {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let log = logs::Config {
-            level: self.log_level.clone(),
-            ..logs::Config::default()
-        };
-        logs::start(&log).map_err(|reason| Failure::usage(format!("--log-level: {reason}")))?;
+        self.agent.start_log()?;
         if self.every.get().is_zero() || self.timeout.get().is_zero() {
             return Err(Failure::usage(
                 "--every and --timeout must be longer than 0",
             ));
         }
         block_on(async {
-            let (auth, token_file) = (self.auth(), self.token_file.as_deref());
+            let (auth, token_file) = (self.agent.auth(), self.token_file.as_deref());
             let target = Target::parse(&self.to, auth, token_file, self.timeout.get())
                 .map_err(|reason| Failure::usage(format!("--to: {reason}")))?;
             let registrar = registrar::Registrar {
@@ -114,10 +97,6 @@ impl Register {
                     End::LeftIn(_) => Failure::unclean(end.to_string()),
                 })
         })
-    }
-
-    fn auth(&self) -> Option<(String, PathBuf)> {
-        Some((self.user.clone()?, self.password_file.clone()?))
     }
 
     fn id(&self) -> InstanceId {

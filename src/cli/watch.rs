@@ -2,42 +2,26 @@
 
 use std::{
     io,
-    path::PathBuf,
     pin::pin,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use clap::Args;
-use registry::{
-    Backoff,
-    sources::zookeeper::{Auth, AuthScheme, Ensemble},
-};
+use registry::{Backoff, sources::zookeeper::Ensemble};
 use tokio::{io::AsyncWriteExt, process::Command, time::Instant};
 use zookeeper_client::{Client, Error, OneshotWatcher};
 
-use super::{Failure, block_on};
-use crate::{logs, signals::Signals};
+use super::{Failure, agent::Agent, block_on};
+use crate::signals::Signals;
 
 /// Run a command each time a znode changes, with its content on standard input
 #[derive(Debug, Args)]
 pub(super) struct Watch {
     /// The znode: zookeeper://HOST,HOST/PATH
     path: String,
-    /// The user for digest authentication
-    #[arg(long, value_name = "USER", requires = "password_file")]
-    user: Option<String>,
-    /// A file with the password for digest authentication
-    #[arg(long, value_name = "FILE", requires = "user")]
-    password_file: Option<PathBuf>,
-    /// What is logged
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        env = "SIGNPOST_LOG",
-        default_value = "info"
-    )]
-    log_level: String,
+    #[command(flatten)]
+    agent: Agent,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<String>,
@@ -63,19 +47,9 @@ enum End {
 
 impl Watch {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let log = logs::Config {
-            level: self.log_level.clone(),
-            ..logs::Config::default()
-        };
-        logs::start(&log).map_err(|reason| Failure::usage(format!("--log-level: {reason}")))?;
+        self.agent.start_log()?;
         let (mut ensemble, path) = Ensemble::from_url(&self.path).map_err(Failure::usage)?;
-        if let (Some(user), Some(password_file)) = (&self.user, &self.password_file) {
-            ensemble.auth = Some(Auth {
-                scheme: AuthScheme::Digest,
-                user: user.clone(),
-                password_file: password_file.clone(),
-            });
-        }
+        ensemble.auth = self.agent.auth();
         let znode = Znode {
             ensemble,
             path,

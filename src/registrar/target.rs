@@ -1,12 +1,9 @@
 //! Where an instance is registered.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use config::Secret;
-use registry::{InstanceId, Registration, ServiceName};
+use registry::{InstanceId, Registration, ServiceName, sources::zookeeper::Auth};
 use tokio::net::UdpSocket;
 
 use super::{admin::Admin, trouble::Trouble, zookeeper::Zookeeper};
@@ -31,7 +28,7 @@ impl Target {
     /// Returns in words what is wrong with the URL or with the file of a secret.
     pub(crate) fn parse(
         url: &str,
-        auth: Option<(String, PathBuf)>,
+        auth: Option<Auth>,
         token_file: Option<&Path>,
         pause: Duration,
     ) -> Result<Self, String> {

@@ -1,11 +1,9 @@
 //! Registers in ZooKeeper, as an ephemeral znode.
 
-use std::path::PathBuf;
-
 use config::Secret;
 use registry::{
     InstanceId, Registration, ServiceName,
-    sources::zookeeper::{Auth, AuthScheme, ConnectError, Ensemble},
+    sources::zookeeper::{Auth, ConnectError, Ensemble},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -31,17 +29,13 @@ pub(crate) struct Zookeeper {
 }
 
 impl Zookeeper {
-    pub(super) fn parse(url: &str, auth: Option<(String, PathBuf)>) -> Result<Self, String> {
+    pub(super) fn parse(url: &str, auth: Option<Auth>) -> Result<Self, String> {
         let (mut ensemble, root) = Ensemble::from_url(url)?;
-        if let Some((_, file)) = &auth {
+        if let Some(auth) = &auth {
             // It is read at each connect; what is wrong with it now is better said now.
-            Secret::load(file)?;
+            Secret::load(&auth.password_file)?;
         }
-        ensemble.auth = auth.map(|(user, password_file)| Auth {
-            scheme: AuthScheme::Digest,
-            user,
-            password_file,
-        });
+        ensemble.auth = auth;
         Ok(Self {
             ensemble,
             root: root.trim_end_matches('/').to_owned(),

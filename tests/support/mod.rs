@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod chain;
 pub(crate) mod client;
 pub(crate) mod signpost;
 pub(crate) mod upstream;
