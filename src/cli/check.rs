@@ -32,7 +32,10 @@ impl Check {
             known = Some(self.live_services()?);
         }
         match known {
-            Some(known) => problems.extend(dangling(&config, &known)),
+            Some(known) => {
+                let dangling = config.proxy.dangling(|name| known.contains(name.as_str()));
+                problems.extend(dangling.into_iter().map(|one| one.within("proxy")));
+            }
             None if config.proxy.routes.is_empty() => {}
             None => complain(
                 "note: whether a service stands behind each route is known only to a running \
@@ -80,17 +83,4 @@ fn files(config: &Config, problems: &mut Vec<Problem>) -> Option<BTreeSet<String
         }
     }
     all.then_some(names)
-}
-
-/// Finds routes that lead to no service.
-fn dangling(config: &Config, known: &BTreeSet<String>) -> Vec<Problem> {
-    let routes = config.proxy.routes.iter().enumerate();
-    routes
-        .filter(|(_, route)| !known.contains(route.service.as_str()))
-        .map(|(index, route)| {
-            let key = format!("proxy.routes[{index}].service");
-            let service = &route.service;
-            Problem::new(key, format!("no source knows service `{service}`"))
-        })
-        .collect()
 }

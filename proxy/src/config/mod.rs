@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use config::{Duration, Problem, Size};
 use ipnet::IpNet;
-use registry::{ServiceName, Snapshot};
+use registry::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use crate::{Balancer, http};
@@ -223,14 +223,13 @@ impl Config {
         problems
     }
 
-    /// Finds routes to services that no source knows: worth a warning, since a service may yet
-    /// come.
-    pub fn dangling(&self, snapshot: &Snapshot) -> Vec<Problem> {
+    /// Finds routes to services that aren't `known`; keys are those within `[proxy]`.
+    pub fn dangling(&self, known: impl Fn(&ServiceName) -> bool) -> Vec<Problem> {
         let routes = self.routes.iter().enumerate();
         routes
-            .filter(|(_, route)| snapshot.service(route.service.as_str()).is_none())
+            .filter(|(_, route)| !known(&route.service))
             .map(|(at, route)| {
-                let reason = format!("no source knows the service `{}`", route.service);
+                let reason = format!("no source knows service `{}`", route.service);
                 Problem::new(format!("routes[{at}].service"), reason)
             })
             .collect()
