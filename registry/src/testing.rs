@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
-    Instance, InstanceId, Origin, Port, Service, Snapshot, Source, Update, Updates,
-    source::{Message, What},
+    Instance, InstanceId, Origin, Port, Reports, Service, Snapshot, Source, Update, What, channel,
 };
 
 /// How long a test waits for something that should come at once.
@@ -77,26 +76,19 @@ pub fn snapshot(version: u64, services: impl IntoIterator<Item = Service>) -> Sn
 ///
 /// Must be called on a tokio runtime; the run stops when the value is dropped.
 pub fn run(mut source: impl Source) -> Told {
-    let (sender, reports) = mpsc::channel(REPORTS_MAX);
-    let updates = Updates::new("test".into(), 0, sender.downgrade());
+    let (updates, reports) = channel("test", REPORTS_MAX);
     let run = tokio::spawn(async move {
         let Err(error) = source.run(&updates).await;
         updates.report(What::Failed(error.to_string())).await;
     });
-    Told {
-        reports,
-        run,
-        _sender: sender,
-    }
+    Told { reports, run }
 }
 
 /// What a source under test says.
 #[derive(Debug)]
 pub struct Told {
-    reports: mpsc::Receiver<Message>,
+    reports: Reports,
     run: JoinHandle<()>,
-    /// Keeps the queue open: sources hold it only weakly.
-    _sender: mpsc::Sender<Message>,
 }
 
 impl Told {
@@ -166,11 +158,8 @@ impl Told {
     }
 
     async fn report(&mut self) -> What {
-        let message = tokio::time::timeout(PATIENCE, self.reports.recv()).await;
-        match message.expect("the source says something in time") {
-            Some(Message::Report(report)) => report.what,
-            _ => panic!("the source says nothing any more"),
-        }
+        let report = tokio::time::timeout(PATIENCE, self.reports.next()).await;
+        report.expect("the source says something in time")
     }
 }
 
