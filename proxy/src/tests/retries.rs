@@ -153,10 +153,9 @@ fn a_kept_connection_that_the_only_instance_has_closed_costs_no_request() {
     assert_eq!(origin.connections(), 5);
 }
 
-#[test]
-fn a_kept_connection_closed_as_the_request_comes_is_tried_anew() {
-    // The second request on a connection is read and then reset: nobody could have known.
-    let origin = Origin::start(|peer, _| {
+/// Reads the second request on a connection and resets it then: nobody could have known.
+fn resets_the_second() -> Origin {
+    Origin::start(|peer, _| {
         peer.head();
         peer.send(OK);
         if peer.next_head().is_some() {
@@ -164,7 +163,12 @@ fn a_kept_connection_closed_as_the_request_comes_is_tried_anew() {
                 .set_linger(Some(Duration::ZERO))
                 .unwrap();
         }
-    });
+    })
+}
+
+#[test]
+fn a_kept_connection_closed_as_the_request_comes_is_tried_anew() {
+    let origin = resets_the_second();
     let proxy = Proxy::start("", &[origin.address]);
     let mut client = proxy.client();
     for _ in 0..4 {
@@ -177,15 +181,7 @@ fn a_kept_connection_closed_as_the_request_comes_is_tried_anew() {
 
 #[test]
 fn a_kept_connection_that_was_over_counts_as_no_attempt() {
-    let origin = Origin::start(|peer, _| {
-        peer.head();
-        peer.send(OK);
-        if peer.next_head().is_some() {
-            SockRef::from(&peer.stream)
-                .set_linger(Some(Duration::ZERO))
-                .unwrap();
-        }
-    });
+    let origin = resets_the_second();
     let proxy = Proxy::start("retries = { attempts = 1 }", &[origin.address]);
     let mut client = proxy.client();
     for _ in 0..4 {
