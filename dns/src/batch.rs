@@ -12,7 +12,11 @@
 //! that is checked against the element's.
 #![allow(unsafe_code)]
 
-use std::{io, mem, net::UdpSocket, os::fd::RawFd};
+use std::{
+    io, mem,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::fd::RawFd,
+};
 
 use nix::libc;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -133,16 +137,21 @@ impl Batch {
         Ok(count)
     }
 
-    /// Calls `answer` with each query and the buffer for its answer; it returns the answer's
-    /// length, or 0 for none. Returns how many answers there are.
-    pub(crate) fn answer(&mut self, mut answer: impl FnMut(&[u8], &mut [u8]) -> usize) -> usize {
+    /// Calls `answer` with each query, who asks, and the buffer for the answer; it returns the
+    /// answer's length, or 0 for none. Returns how many answers there are.
+    pub(crate) fn answer(
+        &mut self,
+        mut answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> usize,
+    ) -> usize {
         let mut answers = 0;
         for slot in &mut self.slots[..self.queries] {
             let query = &slot.query[..slot.query_len];
-            slot.answer_len = match slot.peer.port(slot.peer_len) {
+            slot.answer_len = match slot.peer.address(slot.peer_len) {
+                Some(client) if client.port() != 0 => {
+                    answer(query, client, &mut slot.answer).min(ANSWER_BYTES_MAX)
+                }
                 // Nobody can be there to read it.
-                0 => 0,
-                _ => answer(query, &mut slot.answer).min(ANSWER_BYTES_MAX),
+                _ => 0,
             };
             answers += usize::from(slot.answer_len > 0);
         }
@@ -185,24 +194,27 @@ impl Batch {
 }
 
 impl Peer {
-    /// Returns the port in the address, of which `len` bytes were written; 0 when they are none of
-    /// a family that has ports.
-    fn port(&self, len: libc::socklen_t) -> u16 {
+    /// Returns the address, of which `len` bytes were written; `None` when they are none of the
+    /// internet's.
+    fn address(&self, len: libc::socklen_t) -> Option<SocketAddr> {
         let holds = |size: usize| len as usize >= size;
         let address = &raw const self.0;
-        let port = match i32::from(self.0.ss_family) {
+        match i32::from(self.0.ss_family) {
             libc::AF_INET if holds(size_of::<libc::sockaddr_in>()) => {
                 // SAFETY: `sockaddr_storage` is made to be read as the type that its family says:
                 // it is large enough and aligned, and all of its bytes are initialized.
-                unsafe { (*address.cast::<libc::sockaddr_in>()).sin_port }
+                let v4 = unsafe { &*address.cast::<libc::sockaddr_in>() };
+                let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+                Some(SocketAddr::new(ip.into(), u16::from_be(v4.sin_port)))
             }
             libc::AF_INET6 if holds(size_of::<libc::sockaddr_in6>()) => {
                 // SAFETY: as above.
-                unsafe { (*address.cast::<libc::sockaddr_in6>()).sin6_port }
+                let v6 = unsafe { &*address.cast::<libc::sockaddr_in6>() };
+                let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+                Some(SocketAddr::new(ip.into(), u16::from_be(v6.sin6_port)))
             }
-            _ => 0,
-        };
-        u16::from_be(port)
+            _ => None,
+        }
     }
 }
 
@@ -256,8 +268,6 @@ fn message_header(peer_len: libc::socklen_t, control_len: usize) -> libc::mmsghd
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
 
     /// An address as the kernel writes it.
@@ -277,15 +287,16 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_read_from_a_whole_address_alone() {
-        for address in ["127.0.0.1:4660", "[::1]:4660"] {
-            let (mut peer, len) = peer(address.parse().unwrap());
-            assert_eq!(peer.port(len), 4660);
-            assert_eq!(peer.port(PEER_BYTES), 4660);
-            assert_eq!(peer.port(len - 1), 0, "{address} is cut");
-            assert_eq!(peer.port(0), 0, "{address} isn't there");
+    fn who_asks_is_read_from_a_whole_address_alone() {
+        for text in ["127.0.0.1:4660", "[2001:db8::1]:4660"] {
+            let address = text.parse().unwrap();
+            let (mut peer, len) = peer(address);
+            assert_eq!(peer.address(len), Some(address));
+            assert_eq!(peer.address(PEER_BYTES), Some(address));
+            assert_eq!(peer.address(len - 1), None, "{text} is cut");
+            assert_eq!(peer.address(0), None, "{text} isn't there");
             peer.0.ss_family = libc::AF_UNIX as libc::sa_family_t;
-            assert_eq!(peer.port(len), 0);
+            assert_eq!(peer.address(len), None);
         }
     }
 }

@@ -14,6 +14,7 @@
 //! [`Zones::explain`] says why a name is answered as it is.
 
 mod batch;
+mod clock;
 mod config;
 mod explain;
 mod metrics;
@@ -36,7 +37,7 @@ mod zones;
 pub use crate::config::{Config, Domain, Mailbox, ZoneConfig};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use metrics::{Counters, Metrics};
-pub use respond::{Outcome, Transport, respond};
+pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;
 pub use server::serve_tcp;
 pub use socket::{bind_tcp, bind_udp};

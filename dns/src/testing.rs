@@ -1,8 +1,16 @@
 //! Queries for tests, and answers as an independent parser reads them.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use hickory_proto::op::Message;
 
-use crate::{Config, Outcome, Transport, Zones, respond, wire::rtype};
+use crate::{Config, Outcome, Request, Transport, Zones, respond, wire::rtype};
+
+/// Who asks.
+pub(crate) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// When it is asked.
+pub(crate) const NOW: u32 = 1_800_000_000;
 
 /// A query, byte by byte.
 #[derive(Debug, Clone)]
@@ -78,7 +86,14 @@ pub(crate) struct Reply {
 /// Asks with any bytes; the answer, if there is one, must be readable.
 pub(crate) fn reply(zones: &Zones, query: &[u8], transport: Transport, seed: u64) -> Option<Reply> {
     let mut out = vec![0xee; usize::from(u16::MAX)];
-    let outcome = respond(zones, query, &mut out, transport, seed);
+    let request = Request {
+        message: query,
+        client: CLIENT,
+        transport,
+        now: NOW,
+        seed,
+    };
+    let outcome = respond(zones, &request, &mut out);
     let Outcome::Answered {
         bytes,
         rcode,

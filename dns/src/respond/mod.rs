@@ -1,5 +1,7 @@
 //! Answers a query.
 
+use std::net::IpAddr;
+
 use crate::{
     Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
@@ -23,6 +25,21 @@ pub enum Transport {
     Tcp,
 }
 
+/// Holds a query as it came, and all that an answer depends on beside the zones.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The message, without the two bytes of length that stand before it on a stream.
+    pub message: &'a [u8],
+    /// Who asks.
+    pub client: IpAddr,
+    /// What the query came by.
+    pub transport: Transport,
+    /// The time in seconds since 1970.
+    pub now: u32,
+    /// Decides the order of records.
+    pub seed: u64,
+}
+
 /// Says what became of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -39,22 +56,16 @@ pub enum Outcome {
     Dropped,
 }
 
-/// Writes the answer to a query into `out`. Pure: `seed` decides the order of records.
+/// Writes the answer to a query into `out`. Pure: time and chance are part of the request.
 ///
 /// Any bytes are taken. Answers are never longer than `out`, which should have the room of the
 /// transport's largest: `udp_payload_max` or 65,535 bytes.
-pub fn respond(
-    zones: &Zones,
-    query: &[u8],
-    out: &mut [u8],
-    transport: Transport,
-    seed: u64,
-) -> Outcome {
-    let Some(query) = Query::parse(query) else {
+pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome {
+    let Some(query) = Query::parse(request.message) else {
         return Outcome::Dropped;
     };
     let payload_max = zones.udp_payload_max();
-    let limit = match transport {
+    let limit = match request.transport {
         Transport::Tcp => TCP_PAYLOAD_MAX,
         Transport::Udp => {
             let payload = query.edns.map_or(UDP_PAYLOAD_MIN, |edns| edns.payload);
@@ -66,7 +77,7 @@ pub fn respond(
     };
     let rcode = match (query.fault, &query.question) {
         (Some(fault), _) => fault,
-        (None, Some(question)) => answer_question(zones, question, &mut answer, seed),
+        (None, Some(question)) => answer_question(zones, question, &mut answer, request.seed),
         (None, None) => Rcode::FormErr,
     };
     let truncated = answer.is_truncated();

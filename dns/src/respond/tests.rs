@@ -6,7 +6,7 @@ use registry::{Instance, Port, Protocol, Snapshot, State, testing};
 use super::*;
 use crate::{
     Config,
-    testing::{Ask, reply, zones},
+    testing::{Ask, CLIENT, NOW, reply, zones},
 };
 
 const SOA: &str =
@@ -734,9 +734,14 @@ proptest! {
     #[test]
     fn no_buffer_is_too_short_to_be_safe(query in broken_query(), len in 0..600_usize) {
         let mut out = vec![0; len];
-        if let Outcome::Answered { bytes, .. } =
-            respond(&crowd(20), &query, &mut out, Transport::Tcp, 1)
-        {
+        let request = Request {
+            message: &query,
+            client: CLIENT,
+            transport: Transport::Tcp,
+            now: NOW,
+            seed: 1,
+        };
+        if let Outcome::Answered { bytes, .. } = respond(&crowd(20), &request, &mut out) {
             prop_assert!(bytes <= len);
         }
     }

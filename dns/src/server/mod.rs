@@ -7,7 +7,13 @@
 //! compresses only so many names (a thousand SRV records that fit grow beyond what a message can
 //! be, and are cut), and it has no limit for connections.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use futures_util::StreamExt as _;
@@ -18,7 +24,7 @@ use hickory_server::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::{Config, Counters, Outcome, Transport, Zones, respond};
+use crate::{Config, Counters, Outcome, Request, Transport, Zones, clock, respond};
 
 /// How many answers of one connection may wait to be written; it reads no query while there is one.
 const ANSWERS_WAITING_MAX: usize = 4;
@@ -93,7 +99,7 @@ async fn serve_connection(
         TcpStream::from_stream_with_buffer_size(stream, peer, ANSWERS_WAITING_MAX);
     let mut messages = TimeoutStream::new(messages, idle_timeout);
     while let Some(Ok(query)) = messages.next().await {
-        if let Some(answer) = answerer.answer(query.bytes())
+        if let Some(answer) = answerer.answer(query.bytes(), peer.ip())
             && let Err(error) = answers.send(SerialMessage::new(answer, peer))
         {
             tracing::debug!(%error, "can't send an answer");
@@ -111,10 +117,16 @@ struct Answerer {
 
 impl Answerer {
     /// Answers a query; `None` where nobody is answered.
-    fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+    fn answer(&self, message: &[u8], client: IpAddr) -> Option<Vec<u8>> {
         let mut out = vec![0; usize::from(u16::MAX)];
-        let seed = fastrand::u64(..);
-        let outcome = respond(&self.zones.load(), query, &mut out, Transport::Tcp, seed);
+        let request = Request {
+            message,
+            client,
+            transport: Transport::Tcp,
+            now: clock::now(),
+            seed: fastrand::u64(..),
+        };
+        let outcome = respond(&self.zones.load(), &request, &mut out);
         self.counters.count(Transport::Tcp, outcome);
         match outcome {
             Outcome::Answered { bytes, .. } => {

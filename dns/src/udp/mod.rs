@@ -15,9 +15,9 @@ use nix::libc;
 use tokio::io::unix::AsyncFd;
 
 use crate::{
-    Counters, Outcome, Transport, Zones,
+    Counters, Outcome, Request, Transport, Zones,
     batch::{self, BATCH, Batch},
-    respond,
+    clock, respond,
 };
 
 /// How long the loop rests when the system is out of memory for it.
@@ -50,8 +50,16 @@ pub async fn serve_udp(
             continue;
         }
         let zones = zones.load();
-        let answers = batch.answer(|query, out| {
-            let outcome = respond(zones, query, out, Transport::Udp, random.u64(..));
+        let now = clock::now();
+        let answers = batch.answer(|message, client, out| {
+            let request = Request {
+                message,
+                client: client.ip(),
+                transport: Transport::Udp,
+                now,
+                seed: random.u64(..),
+            };
+            let outcome = respond(zones, &request, out);
             counters.count(Transport::Udp, outcome);
             match outcome {
                 Outcome::Answered { bytes, .. } => bytes,
