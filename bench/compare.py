@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Compares signpost with NSD (DNS over UDP) and with nginx and HAProxy (HTTP proxy) on one core.
+"""Compares signpost with NSD, Knot and BIND (DNS over UDP) and with nginx and HAProxy (HTTP proxy) on one core.
 
 Each server runs alone on core 0, the load and the upstreams on core 1. The servers take turns, several
 rounds of each, and what counts is CPU per operation: user and system time of the server's processes
 over completed operations. Wall-clock figures would say more about the machine than about the server.
 
-Needs: cargo build --release, and Debian's dnsperf nsd nginx-light haproxy wrk.
+For DNS there is an echo too (echo.c), which shows what the system calls alone cost.
+
+Needs: cargo build --release, and Debian's gcc dnsperf nsd knot bind9 nginx-light haproxy wrk.
 Usage: bench/compare.py [dns|proxy|all] [--seconds 5] [--rounds 5]
 """
 
@@ -185,6 +187,66 @@ zone:
     return ["/usr/sbin/nsd", "-d", "-c", config]
 
 
+def dns_knot(directory, port):
+    config = directory / "knot.conf"
+    config.write_text(
+        f"""server:
+  listen: 127.0.0.1@{port}
+  rundir: "{directory}"
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+database:
+  storage: "{directory}/db"
+log:
+  - target: stderr
+    any: critical
+zone:
+  - domain: svc.internal
+    storage: "{directory}"
+    file: svc.zone
+    zonefile-sync: -1
+    journal-content: none
+"""
+    )
+    return ["/usr/sbin/knotd", "-c", config]
+
+
+def dns_bind(directory, port):
+    config = directory / "named.conf"
+    config.write_text(
+        f"""options {{
+  directory "{directory}";
+  pid-file "{directory}/named.pid";
+  session-keyfile "{directory}/session.key";
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on-v6 {{ none; }};
+  recursion no;
+  minimal-responses no;
+}};
+controls {{ }};
+zone "svc.internal" {{ type primary; file "{directory}/svc.zone"; }};
+"""
+    )
+    return ["/usr/sbin/named", "-f", "-n", "1", "-c", config]
+
+
+def dns_echo(directory, port):
+    program = directory / "echo"
+    subprocess.run(["gcc", "-O2", "-o", program, ROOT / "bench/echo.c"], check=True)
+    return [program, port]
+
+
+def echoes(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        sock.sendto(bytes(12), ("127.0.0.1", port))
+        try:
+            return len(sock.recv(64)) == 12
+        except OSError:
+            return False
+
+
 def dns_answers(port):
     query = bytes.fromhex("123400000001000000000000") + b"\x02s1\x03svc\x08internal\x00\x00\x01\x00\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -209,7 +271,13 @@ def measure_dns(pid, port, queries, seconds):
 
 
 def bench_dns(seconds, rounds):
-    servers = {"signpost": dns_signpost, "nsd": dns_nsd}
+    servers = {
+        "signpost": dns_signpost,
+        "echo": dns_echo,
+        "nsd": dns_nsd,
+        "knot": dns_knot,
+        "bind": dns_bind,
+    }
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         directory = pathlib.Path(name)
         write_zone(directory)
@@ -222,7 +290,8 @@ def bench_dns(seconds, rounds):
                 (own / shared).write_text((directory / shared).read_text())
             port = free_port()
             pid = stack.enter_context(running(SERVER_CORE, *command(own, port)))
-            wait_for(lambda port=port: dns_answers(port), server)
+            up = echoes if server == "echo" else dns_answers
+            wait_for(lambda port=port, up=up: up(port), server)
             started[server] = (pid, port)
         results = {(mix, server): [] for mix in mixes for server in servers}
         for _ in range(rounds):
