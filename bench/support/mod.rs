@@ -1,0 +1,45 @@
+//! The services that the benchmarks are run over, and a clock that counts the thread's own CPU.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use registry::{Entry, Key, testing};
+
+/// Returns the CPU time that this thread has used, user and system.
+pub(crate) fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every Linux has the clock");
+    Duration::from(time)
+}
+
+/// Makes the record of instance `instance` of service `service`: one of each pair is at one address.
+pub(crate) fn entry(service: usize, instance: usize, weight: u16) -> Entry {
+    let host = format!(
+        "10.{}.{}.{}",
+        service / 250 % 250,
+        service % 250,
+        instance + 1
+    );
+    let mut one = testing::instance(&format!("i{instance}"), &host, 9000);
+    one.weight = weight;
+    Entry {
+        key: Key::new(format!("/services/s{service}/i{instance}")),
+        service: format!("s{service}").parse().expect("is a name"),
+        instances: vec![one],
+    }
+}
+
+/// Makes the records of so many services with so many instances each.
+pub(crate) fn entries(services: usize, instances: usize) -> Vec<Entry> {
+    (0..services)
+        .flat_map(|service| (0..instances).map(move |instance| entry(service, instance, 1)))
+        .collect()
+}
+
+/// Returns a number from the command line by its place.
+pub(crate) fn argument(place: usize, default: usize) -> usize {
+    let given = std::env::args().filter(|argument| !argument.starts_with("--"));
+    given
+        .skip(place)
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(default)
+}
