@@ -1,5 +1,7 @@
 //! The one owner of every entry.
 
+mod record;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
@@ -8,9 +10,8 @@ use std::{
 
 use imbl::OrdMap;
 
-use crate::{
-    Entry, Instance, Key, Limits, Refusal, Service, ServiceName, Snapshot, Update, merge::merge,
-};
+use crate::{Entry, Key, Limits, Refusal, Service, ServiceName, Snapshot, Update, merge::merge};
+use record::Record;
 
 /// Holds what every source has said, and makes snapshots of it.
 ///
@@ -41,13 +42,6 @@ struct Held {
     /// The first that came, up to `refusals_kept_max`; the others are only counted.
     refused: BTreeMap<Key, String>,
     refused_more: usize,
-}
-
-/// An entry with its instances ready to be shared with snapshots.
-#[derive(Debug, PartialEq)]
-struct Record {
-    service: ServiceName,
-    instances: Vec<Arc<Instance>>,
 }
 
 /// A host name that records use instead of an address.
@@ -208,10 +202,9 @@ impl Registry {
             return;
         }
         held.refused.remove(&entry.key);
-        let record = Record {
-            service: entry.service,
-            instances: entry.instances.into_iter().map(Arc::new).collect(),
-        };
+        let known = self.records.get_key_value(&entry.service);
+        let service = known.map_or(entry.service, |(name, _)| name.clone());
+        let record = Record::new(source, &entry.key, service, entry.instances);
         if held.entries.get(&entry.key) == Some(&record) {
             // The same to clients; the newer revision is kept for `explain`.
             held.entries.insert(entry.key, record);
@@ -326,7 +319,7 @@ impl Registry {
         let instances = records
             .iter()
             .filter_map(|(source, key)| self.sources.get(source)?.entries.get(key))
-            .flat_map(|record| &record.instances);
+            .flat_map(|record| record.instances.iter());
         let resolve = |host: &str| self.hosts.get(host).map(|host| host.addresses.clone());
         let service = merge(
             &name,
@@ -344,12 +337,6 @@ impl Registry {
         }
         self.services.insert(name, Arc::new(service));
         true
-    }
-}
-
-impl Record {
-    fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.instances.iter().filter_map(|one| one.host.as_ref())
     }
 }
 
