@@ -47,6 +47,8 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
 pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     socket.set_reuse_address(true)?;
+    // Connections inherit it: what is written is whole answers, which nothing should hold back.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

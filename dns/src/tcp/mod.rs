@@ -1,33 +1,21 @@
-//! Answers over TCP.
+//! Answers over TCP: a task for each connection, which takes what has come, answers all of it and
+//! writes the answers at once.
 //!
-//! hickory-server has the streams: it finds the messages in them, writes answers one after the
-//! other, and gives up on clients that don't get on. What is read and written in a message stays
-//! ours, for the same bytes have to come by every transport, and hickory's own loop and encoder
-//! change them: what it can't read it answers without the question and the OPT record, its encoder
-//! compresses only so many names (a thousand SRV records that fit grow beyond what a message can
-//! be, and are cut), and it has no limit for connections.
+//! The messages of a stream have their length before them (RFC 1035, section 4.2.2), and clients
+//! may send further ones before they are answered (RFC 7766, section 6.2.1.1).
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use futures_util::StreamExt as _;
-use hickory_server::{
-    net::{DnsStreamHandle as _, runtime::iocompat::AsyncIoTokioAsStd, tcp::TcpStream},
-    proto::op::SerialMessage,
-    server::TimeoutStream,
-};
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
-use crate::{Config, Counters, Outcome, Request, Transport, Zones, clock, respond};
+use crate::{Config, Counters, Zones};
+use answerer::Answerer;
+use connection::Connection;
 
-/// How many answers of one connection may wait to be written; it reads no query while there is one.
-const ANSWERS_WAITING_MAX: usize = 4;
+mod answerer;
+mod connection;
+mod scratch;
 
 /// How long the loop rests when no connection can be accepted, such as for want of file
 /// descriptors.
@@ -37,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// which closes them.
 ///
 /// It is meant for a worker's current-thread runtime. When `tcp_connections_max` are open, further
-/// ones wait in the system's queue.
+/// ones wait in the system's queue. A connection that waits for its client holds no buffers.
 ///
 /// # Errors
 ///
@@ -49,19 +37,41 @@ pub fn serve_tcp(
     config: &Config,
 ) -> impl Future<Output = io::Result<Infallible>> + Send + use<> {
     let connections_max = config.tcp_connections_max;
-    let idle_timeout = config.tcp_idle_timeout.get();
-    let answerer = Answerer { zones, counters };
+    let limits = Limits::new(config);
+    let answerer = Arc::new(Answerer::new(zones, counters));
     async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        accept(listener, answerer, connections_max, idle_timeout).await
+        let listener = TcpListener::from_std(listener)?;
+        accept(listener, answerer, connections_max, limits).await
+    }
+}
+
+/// Holds what a connection may do.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// How long it may stay without a whole query, or with answers that aren't read.
+    idle_timeout: Duration,
+    /// How many messages are taken from it.
+    queries_max: u64,
+}
+
+impl Limits {
+    fn new(config: &Config) -> Self {
+        Self {
+            idle_timeout: config.tcp_idle_timeout.get(),
+            queries_max: match config.tcp_queries_max {
+                // Nobody lives to send so many.
+                0 => u64::MAX,
+                max => max,
+            },
+        }
     }
 }
 
 async fn accept(
-    listener: tokio::net::TcpListener,
-    answerer: Answerer,
+    listener: TcpListener,
+    answerer: Arc<Answerer>,
     connections_max: usize,
-    idle_timeout: Duration,
+    limits: Limits,
 ) -> io::Result<Infallible> {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
@@ -79,79 +89,13 @@ async fn accept(
             }
         };
         while connections.try_join_next().is_some() {}
-        let answerer = answerer.clone();
+        let connection = Connection::new(stream, peer.ip(), Arc::clone(&answerer), limits);
         connections.spawn(async move {
-            let _open = Open::new(Arc::clone(&answerer.counters));
-            serve_connection(stream, peer, idle_timeout, &answerer).await;
+            if let Err(error) = connection.serve().await {
+                tracing::debug!(%error, "a connection for DNS over TCP broke");
+            }
             drop(place);
         });
-    }
-}
-
-async fn serve_connection(
-    stream: tokio::net::TcpStream,
-    peer: SocketAddr,
-    idle_timeout: Duration,
-    answerer: &Answerer,
-) {
-    let stream = AsyncIoTokioAsStd(stream);
-    let (messages, mut answers) =
-        TcpStream::from_stream_with_buffer_size(stream, peer, ANSWERS_WAITING_MAX);
-    let mut messages = TimeoutStream::new(messages, idle_timeout);
-    while let Some(Ok(query)) = messages.next().await {
-        if let Some(answer) = answerer.answer(query.bytes(), peer.ip())
-            && let Err(error) = answers.send(SerialMessage::new(answer, peer))
-        {
-            tracing::debug!(%error, "can't send an answer");
-            return;
-        }
-    }
-}
-
-/// Answers from the zones, for all connections of one worker.
-#[derive(Clone)]
-struct Answerer {
-    zones: Arc<ArcSwap<Zones>>,
-    counters: Arc<Counters>,
-}
-
-impl Answerer {
-    /// Answers a query; `None` where nobody is answered.
-    fn answer(&self, message: &[u8], client: IpAddr) -> Option<Vec<u8>> {
-        let mut out = vec![0; usize::from(u16::MAX)];
-        let request = Request {
-            message,
-            client,
-            transport: Transport::Tcp,
-            now: clock::now(),
-            seed: fastrand::u64(..),
-        };
-        let outcome = respond(&self.zones.load(), &request, &mut out);
-        self.counters.count(Transport::Tcp, outcome);
-        match outcome {
-            Outcome::Answered { bytes, .. } => {
-                out.truncate(bytes);
-                out.shrink_to_fit();
-                Some(out)
-            }
-            Outcome::Dropped => None,
-        }
-    }
-}
-
-/// Counts a connection for as long as it lives.
-struct Open(Arc<Counters>);
-
-impl Open {
-    fn new(counters: Arc<Counters>) -> Self {
-        counters.connection_opened();
-        Self(counters)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connection_closed();
     }
 }
 

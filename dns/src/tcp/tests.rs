@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use registry::{Service, testing};
 use tokio::{
