@@ -80,6 +80,14 @@ mod tests {
     }
 
     #[test]
+    fn connections_send_at_once() {
+        let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
+    }
+
+    #[test]
     fn both_wildcard_addresses_can_be_had_at_one_port() {
         let v4 = bind_udp("0.0.0.0:0".parse().unwrap()).unwrap();
         let port = v4.local_addr().unwrap().port();
