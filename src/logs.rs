@@ -6,8 +6,8 @@ use ::config::Problem;
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// hickory logs each query at `info`; what it says is of use only when looking for a fault in it.
-const QUIET: &str = "hickory_server=warn,hickory_proto=warn,zookeeper_client=error";
+/// What it says below is of use only when looking for a fault in it.
+const QUIET: &str = "zookeeper_client=error";
 
 /// Configures the log: the table `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

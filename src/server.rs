@@ -223,7 +223,14 @@ fn access(config: &Config) -> Result<Access, Problem> {
 
 /// Lists what is different and can't be changed in a running process.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let tcp = |config: &Config| (config.dns.tcp_idle_timeout, config.dns.tcp_connections_max);
+    let tcp = |config: &Config| {
+        let dns = &config.dns;
+        (
+            dns.tcp_idle_timeout,
+            dns.tcp_connections_max,
+            dns.tcp_queries_max,
+        )
+    };
     let admin = |config: &Config| (config.admin.idle_timeout, config.admin.connections_max);
     let differences = [
         ("workers", old.workers != new.workers),

@@ -33,6 +33,8 @@ pub struct Config {
     pub tcp_idle_timeout: Duration,
     /// How many TCP connections each listener of each worker keeps; more have to wait.
     pub tcp_connections_max: usize,
+    /// How many queries are answered on a TCP connection before it is closed; 0 is no limit.
+    pub tcp_queries_max: u64,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
             udp_payload_max: 1232,
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections_max: 1000,
+            tcp_queries_max: 0,
         }
     }
 }

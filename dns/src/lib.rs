@@ -6,10 +6,10 @@
 //! of records. So [`respond`] has little to do: it reads a query, finds the name and copies. All of
 //! this is pure.
 //!
-//! Around it are the sockets. [`serve_udp`] is a loop of our own over batches of datagrams;
-//! [`serve_tcp`] leaves the streams to hickory-server. Both belong on a worker's own runtime, with
-//! sockets of its own ([`bind_udp`], [`bind_tcp`]) and [`Counters`] of its own, which [`Metrics`]
-//! sums up.
+//! Around it are the sockets. [`serve_udp`] is a loop over batches of datagrams; [`serve_tcp`] keeps
+//! connections, and answers what has come by one at once. Both belong on a worker's own runtime,
+//! with sockets of its own ([`bind_udp`], [`bind_tcp`]) and [`Counters`] of its own, which
+//! [`Metrics`] sums up.
 //!
 //! [`Zones::explain`] says why a name is answered as it is.
 
@@ -24,9 +24,9 @@ mod respond;
 mod reverse;
 mod rrset;
 mod schemes;
-mod server;
 mod socket;
 mod table;
+mod tcp;
 #[cfg(test)]
 mod testing;
 mod udp;
@@ -39,8 +39,8 @@ pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use metrics::{Counters, Metrics};
 pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;
-pub use server::serve_tcp;
 pub use socket::{bind_tcp, bind_udp};
+pub use tcp::serve_tcp;
 pub use udp::serve_udp;
 pub use wire::Rcode;
 pub use zones::Zones;

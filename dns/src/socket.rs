@@ -47,6 +47,8 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
 pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     socket.set_reuse_address(true)?;
+    // Connections inherit it: what is written is whole answers, which nothing should hold back.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -75,6 +77,14 @@ mod tests {
         assert_eq!(second.local_addr().unwrap(), address);
         let first = bind_tcp(address).unwrap();
         bind_tcp(first.local_addr().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn connections_send_at_once() {
+        let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
     }
 
     #[test]

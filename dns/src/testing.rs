@@ -1,10 +1,13 @@
 //! Queries for tests, and answers as an independent parser reads them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use hickory_proto::op::Message;
 
-use crate::{Config, Outcome, Request, Transport, Zones, respond, wire::rtype};
+use crate::{Config, Metrics, Outcome, Request, Transport, Zones, respond, wire::rtype};
 
 /// Who asks.
 pub(crate) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -165,4 +168,13 @@ pub(crate) fn zones(services: impl IntoIterator<Item = registry::Service>) -> Zo
         &Config::default(),
         &registry::testing::snapshot(7, services),
     )
+}
+
+/// The metrics as they are read by others.
+pub(crate) fn metrics_text(metrics: &Arc<Metrics>) -> String {
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Arc::clone(metrics)));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
 }

@@ -9,7 +9,7 @@ use crate::{
     batch::QUERY_BYTES_MAX,
     bind_udp,
     config::UDP_PAYLOAD_LIMIT,
-    testing::{Ask, zones},
+    testing::{Ask, metrics_text, zones},
     wire::rtype,
 };
 
@@ -95,7 +95,7 @@ async fn what_is_no_query_gets_no_answer_and_does_no_harm() {
     // Longer than what is read whole.
     let long = [&query[..], &[0; QUERY_BYTES_MAX]].concat();
     assert_eq!(ask(&client, &long).await[7], 2);
-    let text = metrics_text(&running);
+    let text = metrics_text(&running.metrics);
     assert!(
         text.contains("signpost_dns_dropped_queries_total 3"),
         "{text}"
@@ -120,14 +120,6 @@ async fn a_query_as_long_as_we_say_we_take_is_read_whole() {
     assert_eq!(query.len(), usize::from(UDP_PAYLOAD_LIMIT));
     let answer = ask(&client, &query).await;
     assert_eq!((answer[3] & 0xf, answer[7]), (0, 2));
-}
-
-fn metrics_text(running: &Running) -> String {
-    let mut registry = prometheus_client::registry::Registry::default();
-    registry.register_collector(Box::new(Arc::clone(&running.metrics)));
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    text
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! Answers over TCP: a task for each connection, which takes what has come, answers all of it and
+//! writes the answers at once.
+//!
+//! The messages of a stream have their length before them (RFC 1035, section 4.2.2), and clients
+//! may send further ones before they are answered (RFC 7766, section 6.2.1.1).
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+
+use crate::{Config, Counters, Zones};
+use answerer::Answerer;
+use connection::Connection;
+
+mod answerer;
+mod connection;
+mod scratch;
+
+/// How long the loop rests when no connection can be accepted, such as for want of file
+/// descriptors.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Answers the queries that come by the connections of `listener`, until the future is dropped,
+/// which closes them.
+///
+/// It is meant for a worker's current-thread runtime. When `tcp_connections_max` are open, further
+/// ones wait in the system's queue. A connection that waits for its client holds no buffers.
+///
+/// # Errors
+///
+/// Returns an error when the listener is of no use.
+pub fn serve_tcp(
+    listener: std::net::TcpListener,
+    zones: Arc<ArcSwap<Zones>>,
+    counters: Arc<Counters>,
+    config: &Config,
+) -> impl Future<Output = io::Result<Infallible>> + Send + use<> {
+    let connections_max = config.tcp_connections_max;
+    let limits = Limits::new(config);
+    let answerer = Arc::new(Answerer::new(zones, counters));
+    async move {
+        let listener = TcpListener::from_std(listener)?;
+        accept(listener, answerer, connections_max, limits).await
+    }
+}
+
+/// Holds what a connection may do.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// How long it may stay without a whole query, or with answers that aren't read.
+    idle_timeout: Duration,
+    /// How many messages are taken from it.
+    queries_max: u64,
+}
+
+impl Limits {
+    fn new(config: &Config) -> Self {
+        Self {
+            idle_timeout: config.tcp_idle_timeout.get(),
+            queries_max: match config.tcp_queries_max {
+                // Nobody lives to send so many.
+                0 => u64::MAX,
+                max => max,
+            },
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    answerer: Arc<Answerer>,
+    connections_max: usize,
+    limits: Limits,
+) -> io::Result<Infallible> {
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // A client that has gone again.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection for DNS over TCP");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        while connections.try_join_next().is_some() {}
+        let connection = Connection::new(stream, peer.ip(), Arc::clone(&answerer), limits);
+        connections.spawn(async move {
+            if let Err(error) = connection.serve().await {
+                tracing::debug!(%error, "a connection for DNS over TCP broke");
+            }
+            drop(place);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What a connection may take, and what becomes of those that take more.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::*;
+
+/// Long enough for a test's queries and short enough to be waited for.
+const IDLE: config::Duration = config::Duration::from_millis(100);
+
+/// Waits until the one place is free: then this client is answered.
+async fn is_answered(running: &Running) {
+    let query = Ask::new("web.svc.internal", rtype::A).bytes();
+    assert!(ask(running, &query).await.is_some());
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_half_a_query_is_idle() {
+    let running = run(crowd(1), |config| {
+        config.tcp_idle_timeout = config::Duration::from_millis(50);
+    });
+    let mut stream = Stream::connect(running.address).await.unwrap();
+    stream.write_all(&[0, 40, 1]).await.unwrap();
+    assert_eq!(receive(&mut stream).await, None);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let running = run(crowd(1), |config| config.tcp_connections_max = 1);
+    let query = Ask::new("web.svc.internal", rtype::A).bytes();
+    let mut first = Stream::connect(running.address).await.unwrap();
+    send(&mut first, &query).await;
+    assert!(receive(&mut first).await.is_some());
+    let mut second = Stream::connect(running.address).await.unwrap();
+    send(&mut second, &query).await;
+    let early = tokio::time::timeout(Duration::from_millis(50), second.readable()).await;
+    assert!(early.is_err(), "the place is taken");
+    drop(first);
+    assert!(receive(&mut second).await.is_some());
+}
+
+#[tokio::test]
+async fn only_queries_put_the_end_off() {
+    let running = run(crowd(1), |config| config.tcp_idle_timeout = IDLE);
+    let mut stream = Stream::connect(running.address).await.unwrap();
+    let start = tokio::time::Instant::now();
+    loop {
+        assert!(start.elapsed() < PATIENCE, "it is kept open");
+        if stream.write_all(&[0, 0]).await.is_err() {
+            break;
+        }
+        let mut nothing = [0; 1];
+        let pause = Duration::from_millis(5);
+        // The end, or a reset for what was sent after it.
+        if let Ok(read) = tokio::time::timeout(pause, stream.read(&mut nothing)).await {
+            assert!(!matches!(read, Ok(1)), "nothing is answered");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_given_up() {
+    let running = run(crowd(1000), |config| {
+        config.tcp_connections_max = 1;
+        config.tcp_idle_timeout = IDLE;
+    });
+    let mut deaf = Stream::connect(running.address).await.unwrap();
+    let query = Ask::new("_web._tcp.svc.internal", rtype::SRV).bytes();
+    deaf.write_all(&framed(&query).repeat(1000)).await.unwrap();
+    is_answered(&running).await;
+    let mut answers = 0;
+    while receive(&mut deaf).await.is_some() {
+        answers += 1;
+    }
+    assert!(answers < 1000, "{answers} answers were made");
+}
+
+#[tokio::test]
+async fn after_so_many_queries_a_connection_is_closed() {
+    let running = run(crowd(1), |config| {
+        config.tcp_queries_max = 3;
+        config.tcp_connections_max = 1;
+    });
+    let mut stream = Stream::connect(running.address).await.unwrap();
+    // The first one has no header, and the last ones are too many.
+    stream.write_all(&[0, 1, 0]).await.unwrap();
+    stream.write_all(&numbered(5000)).await.unwrap();
+    receive_numbered(&mut stream, 2).await;
+    assert_eq!(receive(&mut stream).await, None);
+    drop(stream);
+    is_answered(&running).await;
+}
+
+#[tokio::test]
+async fn who_stays_after_the_last_answer_is_closed_on() {
+    let running = run(crowd(1), |config| {
+        config.tcp_queries_max = 1;
+        config.tcp_connections_max = 1;
+        config.tcp_idle_timeout = IDLE;
+    });
+    let mut stream = Stream::connect(running.address).await.unwrap();
+    stream.write_all(&numbered(1)).await.unwrap();
+    receive_numbered(&mut stream, 1).await;
+    is_answered(&running).await;
+    assert_eq!(receive(&mut stream).await, None);
+}
+
+#[tokio::test]
+async fn a_thousand_that_say_nothing_or_half_a_query_keep_nobody_waiting() {
+    // Both ends of the connections are in this process.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let running = run(crowd(3), |config| config.tcp_connections_max = 1001);
+    let query = numbered(1);
+    let mut quiet = Vec::new();
+    for n in 0..1000 {
+        let mut stream = Stream::connect(running.address).await.unwrap();
+        let said = if n % 2 == 0 { 0 } else { n % query.len() };
+        stream.write_all(&query[..said]).await.unwrap();
+        quiet.push((stream, said));
+    }
+    is_answered(&running).await;
+    let text = metrics_text(&running.metrics);
+    let open = "signpost_dns_tcp_connections 100";
+    assert!(text.contains(open), "{text}");
+    for (stream, said) in &mut quiet {
+        stream.write_all(&query[*said..]).await.unwrap();
+        receive_numbered(stream, 1).await;
+    }
+}
