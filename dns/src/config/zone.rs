@@ -1,0 +1,52 @@
+//! What one zone is configured by.
+
+use config::Duration;
+use serde::Deserialize;
+
+use super::{Domain, Mailbox};
+use crate::Scheme;
+
+/// Holds one `[[dns.zones]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneConfig {
+    /// The domain under which the services' names stand.
+    pub domain: Domain,
+    /// How services become names.
+    #[serde(default)]
+    pub scheme: Scheme,
+    /// How long clients may keep an answer.
+    #[serde(default = "ttl_default")]
+    pub ttl: Duration,
+    /// How long clients may keep the news that a name or a record doesn't exist (RFC 2308).
+    #[serde(default = "ttl_default")]
+    pub negative_ttl: Duration,
+    /// The name in the NS and SOA records.
+    ///
+    /// `ns.<domain>` by default, whose addresses are those of `[dns] listen` that aren't wildcards.
+    /// A service of that name hides it: then name another one here.
+    #[serde(default)]
+    pub name_server: Option<Domain>,
+    /// Who is responsible, in the SOA record: `admin@example.com`; `hostmaster@<domain>` by
+    /// default.
+    #[serde(default)]
+    pub hostmaster: Option<Mailbox>,
+}
+
+impl ZoneConfig {
+    /// Creates the configuration of a zone from the defaults.
+    pub fn new(domain: Domain) -> Self {
+        Self {
+            domain,
+            scheme: Scheme::default(),
+            ttl: ttl_default(),
+            negative_ttl: ttl_default(),
+            name_server: None,
+            hostmaster: None,
+        }
+    }
+}
+
+fn ttl_default() -> Duration {
+    Duration::from_secs(5)
+}
