@@ -8,7 +8,7 @@ use crate::{
     Scheme,
     config::{Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
-    rrset,
+    rrset::{self, RrSet},
     schemes::View,
     table::{Claim, Part, Rank, Table},
     wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
@@ -33,6 +33,8 @@ pub(crate) struct Words {
     /// In seconds, as the next one.
     pub(crate) ttl: u32,
     pub(crate) negative_ttl: u32,
+    /// 0 for no limit.
+    pub(crate) max_answers: u32,
     pub(crate) name_server: Name,
     pub(crate) hostmaster: Name,
 }
@@ -54,6 +56,7 @@ impl Zone {
             scheme: config.scheme,
             ttl: config.ttl.as_ttl(),
             negative_ttl: config.negative_ttl.as_ttl(),
+            max_answers: config.max_answers,
             name_server,
             hostmaster,
         };
@@ -98,7 +101,7 @@ impl Zone {
                         rank,
                         service: Some(new.name.clone()),
                         claim: view.claim(),
-                        sets: view.records(new, &self.words),
+                        sets: self.words.records(new, view),
                     };
                     self.table.put(&key.0, part);
                 }
@@ -121,6 +124,15 @@ impl Zone {
 }
 
 impl Words {
+    /// Makes the records of a service at one of its names.
+    fn records(&self, service: &Service, view: View<'_>) -> Arc<[RrSet]> {
+        let mut sets = view.records(service, self);
+        for set in Arc::make_mut(&mut sets) {
+            set.set_limit(self.max_answers);
+        }
+        sets
+    }
+
     /// Writes the SOA record, owned by the name at `owner` in the message; returns whether it had
     /// room.
     ///

@@ -21,6 +21,12 @@ pub struct ZoneConfig {
     /// How long clients may keep the news that a name or a record doesn't exist (RFC 2308).
     #[serde(default = "ttl_default")]
     pub negative_ttl: Duration,
+    /// How many records of one type an answer about services has at the most; 0 for all.
+    ///
+    /// Which ones changes from answer to answer, by weight where weights differ. Such an answer is
+    /// whole: it isn't marked as truncated.
+    #[serde(default)]
+    pub max_answers: u32,
     /// The name in the NS and SOA records.
     ///
     /// `ns.<domain>` by default, whose addresses are those of `[dns] listen` that aren't wildcards.
@@ -41,6 +47,7 @@ impl ZoneConfig {
             scheme: Scheme::default(),
             ttl: ttl_default(),
             negative_ttl: ttl_default(),
+            max_answers: 0,
             name_server: None,
             hostmaster: None,
         }

@@ -159,6 +159,13 @@ impl Zones {
                     }
                 });
         }
+        let limited = node.parts().iter().flat_map(|part| part.sets.iter());
+        if limited.into_iter().any(|set| set.answered() < set.count()) {
+            let max = words.max_answers;
+            to.add_note(&format!(
+                "an answer has {max} of these at a time (max_answers)"
+            ));
+        }
         match (to.records.is_empty(), self.knows_all(Some(node))) {
             (true, false) => self.explain_ignorance(to),
             (false, false) => {

@@ -65,15 +65,19 @@ fn instance() -> impl Strategy<Value = Instance> {
         })
 }
 
-fn two_zones() -> Config {
-    let text = "[[zones]]\ndomain = \"svc.internal\"\n[[zones]]\ndomain = \"b.svc.internal\"\n";
-    toml::from_str(text).unwrap()
-}
+/// Configurations with everything that decides what zones hold.
+const CONFIGS: [&str; 2] = [
+    "[[zones]]\ndomain = 'svc.internal'\n[[zones]]\ndomain = 'b.svc.internal'\n",
+    "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n",
+];
 
 proptest! {
     #[test]
-    fn an_update_gives_what_a_fresh_build_gives(steps in prop::collection::vec(services(), 1..5)) {
-        let config = two_zones();
+    fn an_update_gives_what_a_fresh_build_gives(
+        config in prop::sample::select(&CONFIGS[..]),
+        steps in prop::collection::vec(services(), 1..5),
+    ) {
+        let config = toml::from_str(config).unwrap();
         let mut snapshot = Snapshot::default();
         let mut zones = Zones::build(&config, &snapshot);
         for (version, services) in (1..).zip(steps) {
