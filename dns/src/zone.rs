@@ -6,7 +6,7 @@ use registry::{Instance, Service, ServiceName};
 
 use crate::{
     Scheme,
-    config::{Mailbox, ZoneConfig},
+    config::{AllDown, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
     rrset::{self, RrSet},
     schemes::View,
@@ -33,6 +33,7 @@ pub(crate) struct Words {
     /// In seconds, as the next one.
     pub(crate) ttl: u32,
     pub(crate) negative_ttl: u32,
+    pub(crate) all_down: AllDown,
     /// 0 for no limit.
     pub(crate) max_answers: u32,
     pub(crate) name_server: Name,
@@ -56,6 +57,7 @@ impl Zone {
             scheme: config.scheme,
             ttl: config.ttl.as_ttl(),
             negative_ttl: config.negative_ttl.as_ttl(),
+            all_down: config.all_down,
             max_answers: config.max_answers,
             name_server,
             hostmaster,
@@ -84,6 +86,9 @@ impl Zone {
     /// that haven't changed are left as they are.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
         let names = self.words.scheme.names();
+        let old = old.map(|old| self.words.excerpt(old).service);
+        let new = new.map(|new| self.words.excerpt(new).service);
+        let (old, new) = (old.as_deref(), new.as_deref());
         let mut before = HashMap::<_, _, foldhash::fast::RandomState>::default();
         if let Some(old) = old {
             names.each(old, &mut |name, rank, view| {

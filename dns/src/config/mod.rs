@@ -4,7 +4,7 @@ mod domain;
 mod zone;
 
 pub use domain::{Domain, Mailbox};
-pub use zone::ZoneConfig;
+pub use zone::{AllDown, ZoneConfig};
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,7 @@
 //! What one zone is configured by.
 
 use config::Duration;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Domain, Mailbox};
 use crate::Scheme;
@@ -21,6 +21,9 @@ pub struct ZoneConfig {
     /// How long clients may keep the news that a name or a record doesn't exist (RFC 2308).
     #[serde(default = "ttl_default")]
     pub negative_ttl: Duration,
+    /// What a service answers with when none of its instances is available.
+    #[serde(default)]
+    pub all_down: AllDown,
     /// How many records of one type an answer about services has at the most; 0 for all.
     ///
     /// Which ones changes from answer to answer, by weight where weights differ. Such an answer is
@@ -47,11 +50,24 @@ impl ZoneConfig {
             scheme: Scheme::default(),
             ttl: ttl_default(),
             negative_ttl: ttl_default(),
+            all_down: AllDown::default(),
             max_answers: 0,
             name_server: None,
             hostmaster: None,
         }
     }
+}
+
+/// Says what a service answers with when none of its instances is available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllDown {
+    /// Nothing: the name exists and has no records.
+    #[default]
+    Nodata,
+    /// Every instance that has an address and isn't draining: a check that fails everywhere is more
+    /// likely to be wrong itself.
+    All,
 }
 
 fn ttl_default() -> Duration {

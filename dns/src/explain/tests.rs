@@ -71,6 +71,26 @@ fn a_limited_answer_is_said_to_be_one() {
 }
 
 #[test]
+fn a_last_resort_is_said_to_be_one() {
+    let config = "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n";
+    let mut down = testing::instance("a", "10.0.0.1", 80);
+    down.state = State::Down;
+    let mut draining = testing::instance("b", "10.0.0.2", 80);
+    draining.state = State::Draining;
+    let zones = zones_by(config, [testing::service_of("web", [down, draining])]);
+    let explanation = zones.explain("web.svc.internal").unwrap();
+    assert_eq!(records(&explanation), ["A 10.0.0.1"]);
+    assert_eq!(left_out(&explanation), ["b: its state is draining"]);
+    assert_eq!(
+        explanation.note.as_deref(),
+        Some(
+            "no instance of web is available: \
+             all that have an address and aren't draining are told (all_down)"
+        )
+    );
+}
+
+#[test]
 fn a_target_that_is_a_service_too_is_told() {
     let zones = zones([
         testing::service("web", &[("a", 1), ("b", 1)]),
