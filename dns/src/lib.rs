@@ -16,6 +16,7 @@
 mod batch;
 mod clock;
 mod config;
+mod excerpt;
 mod explain;
 mod metrics;
 mod name;
@@ -34,7 +35,7 @@ mod wire;
 mod zone;
 mod zones;
 
-pub use crate::config::{Config, Domain, Mailbox, ZoneConfig};
+pub use crate::config::{AllDown, Config, Domain, Mailbox, ZoneConfig};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use metrics::{Counters, Metrics};
 pub use respond::{Outcome, Request, Transport, respond};

@@ -91,7 +91,7 @@ impl Entry {
 
 /// Lists where a service's instances are; those that are down have no name that leads there.
 fn places(words: &Words, service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> {
-    let Some(service) = service else {
+    let Some(service) = service.map(|service| words.excerpt(service).service) else {
         return BTreeSet::new();
     };
     let known = service
@@ -99,7 +99,7 @@ fn places(words: &Words, service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> 
         .iter()
         .filter(|instance| instance.state != State::Down);
     known
-        .filter_map(|instance| Some((instance, words.target(service, instance)?)))
+        .filter_map(|instance| Some((instance, words.target(&service, instance)?)))
         .flat_map(|(instance, target)| {
             let addresses = instance.addresses.iter();
             addresses.map(move |address| (*address, target.clone()))

@@ -164,10 +164,17 @@ pub(crate) fn lines(records: &[hickory_proto::rr::Record]) -> Vec<String> {
 
 /// The zones of the default configuration with these services, at version 7.
 pub(crate) fn zones(services: impl IntoIterator<Item = registry::Service>) -> Zones {
-    Zones::build(
-        &Config::default(),
-        &registry::testing::snapshot(7, services),
-    )
+    zones_by("", services)
+}
+
+/// The zones of a configuration with these services, at version 7.
+pub(crate) fn zones_by(
+    config: &str,
+    services: impl IntoIterator<Item = registry::Service>,
+) -> Zones {
+    let config: Config = toml::from_str(config).expect("a test's configuration is good");
+    assert_eq!(config.problems(), []);
+    Zones::build(&config, &registry::testing::snapshot(7, services))
 }
 
 /// The metrics as they are read by others.

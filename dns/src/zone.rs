@@ -6,9 +6,9 @@ use registry::{Instance, Service, ServiceName};
 
 use crate::{
     Scheme,
-    config::{Mailbox, ZoneConfig},
+    config::{AllDown, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
-    rrset,
+    rrset::{self, RrSet},
     schemes::View,
     table::{Claim, Part, Rank, Table},
     wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
@@ -33,6 +33,9 @@ pub(crate) struct Words {
     /// In seconds, as the next one.
     pub(crate) ttl: u32,
     pub(crate) negative_ttl: u32,
+    pub(crate) all_down: AllDown,
+    /// 0 for no limit.
+    pub(crate) max_answers: u32,
     pub(crate) name_server: Name,
     pub(crate) hostmaster: Name,
 }
@@ -54,6 +57,8 @@ impl Zone {
             scheme: config.scheme,
             ttl: config.ttl.as_ttl(),
             negative_ttl: config.negative_ttl.as_ttl(),
+            all_down: config.all_down,
+            max_answers: config.max_answers,
             name_server,
             hostmaster,
         };
@@ -81,6 +86,9 @@ impl Zone {
     /// that haven't changed are left as they are.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
         let names = self.words.scheme.names();
+        let old = old.map(|old| self.words.excerpt(old).service);
+        let new = new.map(|new| self.words.excerpt(new).service);
+        let (old, new) = (old.as_deref(), new.as_deref());
         let mut before = HashMap::<_, _, foldhash::fast::RandomState>::default();
         if let Some(old) = old {
             names.each(old, &mut |name, rank, view| {
@@ -98,7 +106,7 @@ impl Zone {
                         rank,
                         service: Some(new.name.clone()),
                         claim: view.claim(),
-                        sets: view.records(new, &self.words),
+                        sets: self.words.records(new, view),
                     };
                     self.table.put(&key.0, part);
                 }
@@ -121,6 +129,15 @@ impl Zone {
 }
 
 impl Words {
+    /// Makes the records of a service at one of its names.
+    fn records(&self, service: &Service, view: View<'_>) -> Arc<[RrSet]> {
+        let mut sets = view.records(service, self);
+        for set in Arc::make_mut(&mut sets) {
+            set.set_limit(self.max_answers);
+        }
+        sets
+    }
+
     /// Writes the SOA record, owned by the name at `owner` in the message; returns whether it had
     /// room.
     ///

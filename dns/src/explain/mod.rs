@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     Rcode, Scheme, Zones,
+    excerpt::Excerpt,
     name::Name,
     reverse,
     rrset::RrSet,
@@ -150,6 +151,8 @@ impl Zones {
             let Some(service) = self.snapshot().service(service.as_str()) else {
                 continue;
             };
+            let excerpt = words.excerpt(service);
+            let service = &*excerpt.service;
             words
                 .scheme
                 .names()
@@ -158,6 +161,14 @@ impl Zones {
                         to.add_view(zone, service, view, &speaks);
                     }
                 });
+            to.add_last_resort(&excerpt);
+        }
+        let limited = node.parts().iter().flat_map(|part| part.sets.iter());
+        if limited.into_iter().any(|set| set.answered() < set.count()) {
+            let max = words.max_answers;
+            to.add_note(&format!(
+                "an answer has {max} of these at a time (max_answers)"
+            ));
         }
         match (to.records.is_empty(), self.knows_all(Some(node))) {
             (true, false) => self.explain_ignorance(to),
@@ -181,6 +192,8 @@ impl Zones {
     fn explain_address(&self, zone: &Zone, address: IpAddr, to: &mut Explanation) {
         let told: Vec<_> = self.told_at(address).collect();
         for service in self.snapshot().services().values() {
+            let excerpt = zone.words.excerpt(service);
+            let service = &*excerpt.service;
             let instances = service.instances.iter();
             for instance in instances.filter(|one| one.addresses.contains(&address)) {
                 let target = zone.words.target(service, instance);
@@ -232,6 +245,17 @@ impl Explanation {
             reason,
             instance: ExplainedInstance::new(service, instance),
         });
+    }
+
+    /// Says that the records are those of a service of which no instance is available.
+    fn add_last_resort(&mut self, excerpt: &Excerpt<'_>) {
+        if excerpt.last_resort {
+            let name = &excerpt.service.name;
+            self.add_note(&format!(
+                "no instance of {name} is available: \
+                 all that have an address and aren't draining are told (all_down)"
+            ));
+        }
     }
 
     /// Warns of a record whose target is the name of a service too, and so has that one's addresses.

@@ -1,7 +1,10 @@
 use registry::{Snapshot, State, testing};
 
 use super::*;
-use crate::{Config, testing::zones};
+use crate::{
+    Config,
+    testing::{zones, zones_by},
+};
 
 fn records(explanation: &Explanation) -> Vec<String> {
     let records = explanation.records.iter();
@@ -50,6 +53,41 @@ fn a_name_with_two_claims_tells_which_of_them_counts() {
     let explanation = some_zones().explain("b.web.svc.internal").unwrap();
     assert_eq!(records(&explanation), ["A 127.0.0.1", "TXT "]);
     assert_eq!(left_out(&explanation), ["b: a service is called so itself"]);
+}
+
+#[test]
+fn a_limited_answer_is_said_to_be_one() {
+    let config = "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n";
+    let zones = zones_by(config, [testing::service("web", &[("a", 1), ("b", 1)])]);
+    for name in ["web.svc.internal", "_web._tcp.svc.internal"] {
+        let explanation = zones.explain(name).unwrap();
+        assert_eq!(explanation.records.len(), 2, "{name}");
+        assert_eq!(
+            explanation.note.as_deref(),
+            Some("an answer has 1 of these at a time (max_answers)")
+        );
+    }
+    assert_eq!(zones.explain("a.web.svc.internal").unwrap().note, None);
+}
+
+#[test]
+fn a_last_resort_is_said_to_be_one() {
+    let config = "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n";
+    let mut down = testing::instance("a", "10.0.0.1", 80);
+    down.state = State::Down;
+    let mut draining = testing::instance("b", "10.0.0.2", 80);
+    draining.state = State::Draining;
+    let zones = zones_by(config, [testing::service_of("web", [down, draining])]);
+    let explanation = zones.explain("web.svc.internal").unwrap();
+    assert_eq!(records(&explanation), ["A 10.0.0.1"]);
+    assert_eq!(left_out(&explanation), ["b: its state is draining"]);
+    assert_eq!(
+        explanation.note.as_deref(),
+        Some(
+            "no instance of web is available: \
+             all that have an address and aren't draining are told (all_down)"
+        )
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(crate) fn addresses(weighted: impl Iterator<Item = (IpAddr, u16)>, ttl: u32)
     let mut weights = BTreeMap::<IpAddr, u32>::new();
     for (address, weight) in weighted {
         let sum = weights.entry(address).or_default();
-        *sum = sum.saturating_add((u32::from(weight) * WEIGHT_STEP).max(1));
+        *sum = sum.saturating_add(share(weight));
     }
     let v6 = weights.split_off(&IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
     [(rtype::A, weights), (rtype::AAAA, v6)]
@@ -171,12 +171,18 @@ impl Builder {
             },
             weights: self.weights.into(),
             additional: self.additional,
+            limit: None,
         }
     }
 }
 
+/// Returns what an instance's weight counts for among others: something, also where it is 0.
+pub(super) fn share(weight: u16) -> u32 {
+    (u32::from(weight) * WEIGHT_STEP).max(1)
+}
+
 /// Sums weights up; empty when they are all equal.
-fn sums(weights: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
+pub(super) fn sums(weights: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
     let mut others = weights.clone();
     let first = others.next();
     if others.all(|weight| Some(weight) == first) {

@@ -1,11 +1,14 @@
 //! Sets of records, encoded when the zone is built.
 
 mod encode;
+mod limit;
 mod order;
 
 pub(crate) use encode::{Srv, addresses, ptr, srv, txt};
 
 use std::net::IpAddr;
+
+use limit::Limit;
 
 use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section};
 
@@ -26,6 +29,8 @@ pub(crate) struct RrSet {
     weights: Box<[u32]>,
     /// The addresses of SRV records' targets.
     additional: Option<Box<Additional>>,
+    /// Where an answer may not have all the records.
+    limit: Option<Box<Limit>>,
 }
 
 /// The address records that go with SRV records: without owners, one group for each SRV record.
@@ -44,15 +49,22 @@ impl RrSet {
         self.count as usize
     }
 
+    /// Returns how many records an answer has when it has room.
+    pub(crate) fn answered(&self) -> usize {
+        self.limit
+            .as_ref()
+            .map_or_else(|| self.count(), |limit| limit.count)
+    }
+
     /// Copies as many records as have room, in an order that `seed` decides, and then their
     /// additional ones; says that the answer is truncated when a record had no room.
+    ///
+    /// Records beyond the set's limit are left out without a word: what is left is the answer.
     pub(crate) fn write(&self, answer: &mut Answer<'_>, seed: u64) {
-        let complete = if !self.weights.is_empty() {
-            self.write_weighted(answer, seed)
-        } else if self.record_bytes != 0 {
+        let complete = if self.record_bytes != 0 && self.weights.is_empty() {
             self.write_rotated(answer, seed)
         } else {
-            self.write_with_additional(answer, seed)
+            self.write_each(answer, seed)
         };
         if !complete {
             answer.set_truncated();
@@ -86,38 +98,51 @@ impl RrSet {
         let size = usize::from(self.record_bytes);
         let first = order::below(seed, self.count) as usize;
         let (back, front) = self.bytes.split_at(first * size);
+        let mut left = self.answered();
         [front, back].into_iter().all(|part| {
-            let fitting = (answer.room() / size).min(part.len() / size);
-            answer.put(Section::Answer, fitting, &part[..fitting * size])
-                && fitting * size == part.len()
+            let wanted = left.min(part.len() / size);
+            left -= wanted;
+            let fitting = wanted.min(answer.room() / size);
+            answer.put(Section::Answer, fitting, &part[..fitting * size]) && fitting == wanted
         })
     }
 
-    fn write_weighted(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
-        let mut write = |index| answer.put(Section::Answer, 1, self.record(index));
-        order::weighted(&self.weights, seed, &mut write)
-    }
-
-    fn write_with_additional(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
-        let count = self.count();
-        let first = order::below(seed, self.count) as usize;
-        let rotated = || (first..count).chain(0..first);
+    fn write_each(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
         let mut position = answer.position();
-        let mut put = |index| answer.put(Section::Answer, 1, self.record(index));
-        let complete = rotated().all(&mut put);
+        let mut complete = true;
+        self.each(seed, &mut |index| {
+            complete = answer.put(Section::Answer, 1, self.record(index));
+            complete
+        });
         let Some(additional) = self.additional.as_ref().filter(|_| complete) else {
             return complete;
         };
-        for index in rotated() {
-            for record in additional.of(index) {
-                let offset = position + TARGET_OFFSET;
-                if !answer.put_owned_by(Section::Additional, offset, record) {
-                    return complete;
-                }
-            }
+        // The same seed gives the same records in the same order.
+        self.each(seed, &mut |index| {
+            let offset = position + TARGET_OFFSET;
             position += self.record(index).len();
-        }
+            let mut records = additional.of(index);
+            records.all(|record| answer.put_owned_by(Section::Additional, offset, record))
+        });
         complete
+    }
+
+    /// Calls `visit` with the place of each record that an answer has, in an order that `seed`
+    /// decides, until it returns false.
+    fn each(&self, seed: u64, visit: &mut dyn FnMut(usize) -> bool) {
+        let mut left = self.answered();
+        let mut visit = |index| {
+            left -= 1;
+            visit(index) && left > 0
+        };
+        match self.limit.as_ref().map_or(&[][..], |limit| &limit.groups) {
+            [] => {
+                order::each(&self.weights, self.count(), seed, &mut visit);
+            }
+            groups => {
+                groups.iter().all(|group| group.each(seed, &mut visit));
+            }
+        }
     }
 
     fn record(&self, index: usize) -> &[u8] {

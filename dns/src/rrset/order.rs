@@ -10,6 +10,22 @@ pub(crate) fn below(seed: u64, bound: u32) -> u32 {
     ((u64::from(seed as u32) * u64::from(bound)) >> 32) as u32
 }
 
+/// Calls `write` with each index below `count` until it returns false: by weight where `sums` of
+/// weights are given, else from a place that `seed` decides round to it. Returns whether `write`
+/// took all.
+pub(crate) fn each(
+    sums: &[u32],
+    count: usize,
+    seed: u64,
+    write: &mut dyn FnMut(usize) -> bool,
+) -> bool {
+    if !sums.is_empty() {
+        return weighted(sums, seed, write);
+    }
+    let first = below(seed, count as u32) as usize;
+    (first..count).chain(0..first).all(write)
+}
+
 /// Calls `write` with each index, the heavy ones rather early, until it returns false.
 ///
 /// `sums` are the sums of the weights up to and with each index. The chance to be first is an

@@ -104,3 +104,92 @@ fn empty_sets_are_none() {
     };
     assert_eq!(srv(&[one], 5).unwrap().count(), 1);
 }
+
+/// SRV records of instances with these priorities and weights; their ports count from 1.
+fn ports(priorities_and_weights: &[(u16, u16)]) -> RrSet {
+    let instances = priorities_and_weights.iter().map(|(priority, weight)| {
+        let mut instance = testing::instance("a", "10.0.0.1", 80);
+        (instance.priority, instance.weight) = (*priority, *weight);
+        instance
+    });
+    let instances: Vec<_> = instances.collect();
+    let records = (1..).zip(&instances).map(|(port, instance)| Srv {
+        instance,
+        port,
+        target: Name::parse(&format!("p{port}.b")).unwrap(),
+    });
+    srv(&records.collect::<Vec<_>>(), 5).unwrap()
+}
+
+/// The places of the records that an answer has, by seed.
+fn chosen(set: &RrSet, seed: u64) -> Vec<usize> {
+    let mut chosen = Vec::new();
+    set.each(seed, &mut |index| {
+        chosen.push(index);
+        true
+    });
+    chosen
+}
+
+#[test]
+fn a_limit_leaves_records_out_and_is_no_truncation() {
+    let hosts = (1..=3).map(|n| (format!("10.0.0.{n}").parse().unwrap(), n));
+    let weighted = addresses(hosts.clone(), 5).remove(0);
+    let equal = addresses(hosts.map(|(address, _)| (address, 4)), 5).remove(0);
+    let question = 12 + 3 + 4;
+    for mut set in [weighted, equal] {
+        set.set_limit(2);
+        assert_eq!((set.count(), set.answered()), (3, 2));
+        for (room, expected) in [(48, (32, false)), (32, (32, false)), (31, (16, true))] {
+            assert_eq!(write(&set, question + room), expected);
+        }
+        for no_limit in [0, 3, 4] {
+            set.set_limit(no_limit);
+            assert_eq!(set.answered(), 3);
+            assert_eq!(write(&set, question + 48), (48, false));
+        }
+    }
+}
+
+#[test]
+fn a_limited_answer_has_each_record_as_often_as_its_weight_says() {
+    let weights = [1, 2, 7];
+    let hosts = (1..).zip(weights);
+    let hosts = hosts.map(|(n, weight)| (format!("10.0.0.{n}").parse().unwrap(), weight));
+    let mut set = addresses(hosts, 5).remove(0);
+    set.set_limit(1);
+    let rounds = 10_000;
+    let mut seeds = fastrand::Rng::with_seed(3);
+    let mut counts = [0; 3];
+    for _ in 0..rounds {
+        let [one] = chosen(&set, seeds.u64(..))[..] else {
+            panic!("not one");
+        };
+        counts[one] += 1;
+    }
+    for (count, weight) in counts.into_iter().zip(weights) {
+        let ratio = f64::from(count) / (f64::from(weight) / 10.0 * f64::from(rounds));
+        assert!((0.9..1.1).contains(&ratio), "{counts:?}");
+    }
+}
+
+#[test]
+fn a_limited_answer_has_spare_ports_only_behind_the_first() {
+    let mut set = ports(&[(1, 1), (0, 0), (1, 9), (0, 3), (2, 1)]);
+    for seed in 0..100 {
+        let firsts = |max| {
+            let mut set = set.clone();
+            set.set_limit(max);
+            let mut chosen = chosen(&set, seed << 20);
+            chosen.sort_unstable();
+            chosen
+        };
+        assert!([[1], [3]].iter().any(|one| firsts(1) == one));
+        assert_eq!(firsts(2), [1, 3]);
+        assert!([[0, 1, 3], [1, 2, 3]].iter().any(|some| firsts(3) == some));
+        assert_eq!(firsts(4), [0, 1, 2, 3]);
+    }
+    set.set_limit(1);
+    let heavy = (0..1000).filter(|seed| chosen(&set, seed << 22) == [3]);
+    assert!(heavy.count() > 950, "weight 3 against 0");
+}

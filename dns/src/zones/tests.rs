@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use registry::{Instance, Port, Protocol, ServiceName, State, testing};
 
 use super::*;
-use crate::testing::{Ask, zones};
+use crate::{
+    testing::{Ask, zones, zones_by},
+    wire::rtype,
+};
 
 impl Zones {
     /// What there is to see, zone by zone.
@@ -65,15 +68,20 @@ fn instance() -> impl Strategy<Value = Instance> {
         })
 }
 
-fn two_zones() -> Config {
-    let text = "[[zones]]\ndomain = \"svc.internal\"\n[[zones]]\ndomain = \"b.svc.internal\"\n";
-    toml::from_str(text).unwrap()
-}
+/// Configurations with everything that decides what zones hold.
+const CONFIGS: [&str; 3] = [
+    "[[zones]]\ndomain = 'svc.internal'\n[[zones]]\ndomain = 'b.svc.internal'\n",
+    "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n",
+    "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n",
+];
 
 proptest! {
     #[test]
-    fn an_update_gives_what_a_fresh_build_gives(steps in prop::collection::vec(services(), 1..5)) {
-        let config = two_zones();
+    fn an_update_gives_what_a_fresh_build_gives(
+        config in prop::sample::select(&CONFIGS[..]),
+        steps in prop::collection::vec(services(), 1..5),
+    ) {
+        let config = toml::from_str(config).unwrap();
         let mut snapshot = Snapshot::default();
         let mut zones = Zones::build(&config, &snapshot);
         for (version, services) in (1..).zip(steps) {
@@ -101,7 +109,7 @@ proptest! {
 fn an_update_leaves_the_old_zones_as_they_were() {
     let old = zones([testing::service("web", &[("a", 1)])]);
     let new = old.update(&testing::snapshot(8, []));
-    let ask = Ask::new("web.svc.internal", crate::wire::rtype::A);
+    let ask = Ask::new("web.svc.internal", rtype::A);
     assert_eq!(ask.of(&old).answers().len(), 1);
     assert_eq!(ask.of(&new).rcode(), "NXDOMAIN");
     assert_eq!((old.version(), new.version()), (7, 8));
@@ -110,12 +118,62 @@ fn an_update_leaves_the_old_zones_as_they_were() {
 }
 
 #[test]
+fn instances_that_are_told_as_a_last_resort_are_told_at_every_name() {
+    let service = |a, b| {
+        let instances = [("a", "10.0.0.1", a), ("b", "10.0.0.2", b)];
+        let instances = instances.map(|(id, host, state)| {
+            let mut instance = testing::instance(id, host, 80);
+            instance.state = state;
+            instance
+        });
+        let unresolved = testing::instance("c", "c.example", 80);
+        testing::service_of("web", instances.into_iter().chain([unresolved]))
+    };
+    let config = "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n";
+    let content = |zones: &Zones, name: &str, qtype| Ask::new(name, qtype).of(zones).order();
+    let told = |zones: &Zones| {
+        let mut told = content(zones, "web.svc.internal", rtype::A);
+        told.extend(content(zones, "_web._tcp.svc.internal", rtype::SRV));
+        for id in ["a", "b"] {
+            told.extend(content(zones, &format!("{id}.web.svc.internal"), rtype::A));
+        }
+        for n in 1..=2 {
+            let reverse = format!("{n}.0.0.10.in-addr.arpa");
+            told.extend(content(zones, &reverse, rtype::PTR));
+        }
+        told.sort();
+        told
+    };
+    let none_up = zones_by(config, [service(State::Draining, State::Down)]);
+    let only = |id: char, n| {
+        let target = format!("{id}.web.svc.internal.");
+        let address = format!("10.0.0.{n}");
+        [format!("0 1 80 {target}"), address.clone(), address, target]
+    };
+    let mut draining = only('b', 2).to_vec();
+    draining.extend(["10.0.0.1", "a.web.svc.internal."].map(str::to_owned));
+    draining.sort();
+    assert_eq!(told(&none_up), draining);
+    let one_up = testing::snapshot(8, [service(State::Up, State::Down)]);
+    let one_up = none_up.update(&one_up);
+    assert_eq!(told(&one_up), only('a', 1));
+    let none_up = one_up.update(&testing::snapshot(
+        9,
+        [service(State::Down, State::Starting)],
+    ));
+    let mut both = [only('a', 1), only('b', 2)].concat();
+    both.sort();
+    assert_eq!(told(&none_up), both);
+    let by_default = zones([service(State::Draining, State::Down)]);
+    let none = Ask::new("web.svc.internal", rtype::A).of(&by_default);
+    assert_eq!((none.rcode(), none.answers().len()), ("NOERROR", 0));
+}
+
+#[test]
 fn the_serial_is_the_low_half_of_the_version() {
     let version = (5 << 32) + 9;
     let zones = Zones::build(&Config::default(), &testing::snapshot(version, []));
-    let soa = Ask::new("svc.internal", crate::wire::rtype::SOA)
-        .of(&zones)
-        .order();
+    let soa = Ask::new("svc.internal", rtype::SOA).of(&zones).order();
     assert_eq!(
         soa,
         ["ns.svc.internal. hostmaster.svc.internal. 9 3600 600 604800 5"]
@@ -130,7 +188,7 @@ fn the_name_server_is_where_we_listen_unless_a_service_is_called_so() {
     .unwrap();
     let ask = |zones: &Zones| {
         let ask = |qtype| Ask::new("ns.svc.internal", qtype).of(zones).order();
-        [ask(crate::wire::rtype::A), ask(crate::wire::rtype::AAAA)].concat()
+        [ask(rtype::A), ask(rtype::AAAA)].concat()
     };
     let zones = Zones::build(&config, &testing::snapshot(1, []));
     assert_eq!(ask(&zones), ["192.0.2.1", "2001:db8::1"]);
@@ -151,7 +209,7 @@ fn many_instances_at_one_address_are_told_up_to_a_limit() {
     };
     let zones = Zones::build(&Config::default(), &crowd(0..100));
     let ptr = |zones: &Zones| {
-        let ask = Ask::new("1.0.0.10.in-addr.arpa", crate::wire::rtype::PTR);
+        let ask = Ask::new("1.0.0.10.in-addr.arpa", rtype::PTR);
         ask.by(zones, crate::Transport::Tcp, 0).answers()
     };
     assert_eq!(ptr(&zones).len(), 32);

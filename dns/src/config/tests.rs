@@ -1,0 +1,87 @@
+use super::*;
+
+fn problems(text: &str) -> Vec<String> {
+    let config: Config = toml::from_str(text).unwrap();
+    config.problems().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_defaults_are_good_and_what_an_empty_section_means() {
+    assert_eq!(problems(""), <[String; 0]>::default());
+    let config: Config = toml::from_str("").unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.zones[0].domain.to_string(), "svc.internal");
+}
+
+#[test]
+fn a_zone_is_read_with_all_its_keys() {
+    let text = "[[zones]]\ndomain = \"SVC.example.\"\nscheme = \"plain\"\nttl = \"1m\"\n\
+        negative_ttl = \"2s\"\nmax_answers = 3\nall_down = \"all\"\nname_server = \"ns1.example\"\nhostmaster = \"a.b@example\"\n";
+    let config: Config = toml::from_str(text).unwrap();
+    let [zone] = &config.zones[..] else {
+        panic!("{config:?}");
+    };
+    assert_eq!(zone.domain.to_string(), "svc.example");
+    assert_eq!((zone.ttl.as_ttl(), zone.max_answers), (60, 3));
+    assert_eq!(zone.all_down, AllDown::All);
+    let mailbox = zone.hostmaster.as_ref().unwrap();
+    assert_eq!(mailbox.name().as_bytes(), b"\x03a.b\x07example");
+}
+
+#[test]
+fn what_cannot_work_is_a_problem_with_its_key() {
+    let text = "listen = [\"127.0.0.1:53\", \"[::1]:53\", \"127.0.0.1:53\"]\n\
+        udp_payload_max = 100\ntcp_connections_max = 0\ntcp_idle_timeout = \"0s\"\n\
+        [[zones]]\ndomain = \"a.b\"\nttl = \"8days\"\n[[zones]]\ndomain = \"A.b.\"\n\
+        negative_ttl = \"5ms\"\n[[zones]]\ndomain = \"x.a.b\"\n";
+    assert_eq!(
+        problems(text),
+        [
+            "listen[2]: 127.0.0.1:53 is listed twice",
+            "zones[0].ttl: 8days is not between 1s and 7days",
+            "zones[1].domain: `a.b` overlaps: it is the domain of zones[0] too",
+            "zones[1].negative_ttl: 5ms is not between 1s and 7days",
+            "zones[2].domain: `x.a.b` overlaps: names of zones[0] (`a.b`) below it are hidden",
+            "udp_payload_max: 100 is not between 512 and 4096",
+            "tcp_connections_max: 0 would refuse everybody",
+            "tcp_idle_timeout: 0s would refuse everybody",
+        ]
+    );
+}
+
+#[test]
+fn a_zone_below_another_is_a_problem_wherever_it_stands() {
+    let zones = |domains: &[&str]| {
+        let zones = domains
+            .iter()
+            .map(|domain| format!("[[zones]]\ndomain = \"{domain}\"\n"));
+        problems(&zones.collect::<String>())
+    };
+    assert_eq!(
+        zones(&["y.x.a.b", "A.B"]),
+        ["zones[0].domain: `y.x.a.b` overlaps: names of zones[1] (`a.b`) below it are hidden"]
+    );
+    let apart = ["a.b", "xa.b", "b.a", "c"];
+    assert_eq!(zones(&apart), <[String; 0]>::default());
+}
+
+#[test]
+fn a_bad_domain_or_an_unknown_key_is_refused_with_the_value() {
+    for (text, reason) in [
+        (
+            "[[zones]]\ndomain = \"a b\"",
+            "`a b` is not a domain: it has ' '",
+        ),
+        ("[[zones]]\ndomain = \"\"", "it has a label of 0 bytes"),
+        ("[[zones]]\ndomain = \"-a\"", "starts or ends with `-`"),
+        ("[[zones]]\nttl = \"5s\"", "missing field `domain`"),
+        (
+            "[[zones]]\ndomain = \"a\"\nhostmaster = \"a\"",
+            "`a` is not a mailbox",
+        ),
+        ("lisen = []", "unknown field `lisen`"),
+    ] {
+        let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+}

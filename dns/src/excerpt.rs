@@ -1,0 +1,57 @@
+//! What a zone tells of a service.
+
+use std::{borrow::Cow, sync::Arc};
+
+use registry::{Instance, Service, State};
+
+use crate::{config::AllDown, zone::Words};
+
+/// Holds a service as a zone has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Excerpt<'a> {
+    pub(crate) service: Cow<'a, Service>,
+    /// Whether no instance is available, and those are told that may yet answer.
+    ///
+    /// They are up in the excerpt: so their names answer as well, and they are seen to have changed
+    /// when this does.
+    pub(crate) last_resort: bool,
+}
+
+impl Words {
+    /// Returns what the zone tells of a service.
+    pub(crate) fn excerpt<'a>(&self, service: &'a Service) -> Excerpt<'a> {
+        let nobody = self.all_down == AllDown::All && service.available().next().is_none();
+        let last_resort = nobody && service.instances.iter().any(|one| may_answer(one));
+        let service = match last_resort {
+            true => Cow::Owned(with_last_resort(service)),
+            false => Cow::Borrowed(service),
+        };
+        Excerpt {
+            service,
+            last_resort,
+        }
+    }
+}
+
+/// Tells whether a client could be sent to an instance when there is no better one.
+///
+/// One that drains is there and has asked for no more.
+fn may_answer(instance: &Instance) -> bool {
+    !instance.addresses.is_empty() && instance.state != State::Draining
+}
+
+fn with_last_resort(service: &Service) -> Service {
+    let instances = service.instances.iter().map(|instance| {
+        if !may_answer(instance) {
+            return Arc::clone(instance);
+        }
+        Arc::new(Instance {
+            state: State::Up,
+            ..Instance::clone(instance)
+        })
+    });
+    Service {
+        instances: instances.collect(),
+        ..service.clone()
+    }
+}
