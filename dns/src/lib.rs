@@ -17,6 +17,7 @@ mod batch;
 mod clock;
 mod config;
 mod explain;
+mod http;
 mod metrics;
 mod name;
 mod records;

@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
 
-use registry::testing;
-
 use super::*;
 use crate::{
     name::Name,
@@ -95,12 +93,14 @@ fn attributes_that_cannot_be_written_are_left_out() {
 fn empty_sets_are_none() {
     assert_eq!(srv(&[], 5), None);
     assert_eq!(ptr(std::iter::empty(), 5), None);
-    let instance = testing::instance("a", "10.0.0.1", 80);
     let target = Name::parse("a.b").unwrap();
     let one = Srv {
-        instance: &instance,
+        priority: 0,
+        weight: 1,
         port: 80,
         target,
+        addresses: &[],
     };
     assert_eq!(srv(&[one], 5).unwrap().count(), 1);
+    assert_eq!(svcb(rtype::HTTPS, &[], 5), None);
 }
