@@ -18,6 +18,7 @@ mod clock;
 mod config;
 mod excerpt;
 mod explain;
+mod http;
 mod metrics;
 mod name;
 mod records;

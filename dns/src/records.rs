@@ -3,12 +3,15 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use registry::{Exclusion, Instance, Port, PortName, Protocol, Service, State};
+use smallvec::SmallVec;
 
 use crate::{
+    http,
     name::Name,
-    rrset::{self, RrSet, Srv},
+    rrset::{self, RrSet, Srv, Svcb},
     schemes::View,
     table::Claim,
+    wire::rtype,
     zone::Words,
 };
 
@@ -22,19 +25,16 @@ impl<'a> View<'a> {
         };
         match self {
             View::Addresses => {
-                rrset::addresses(selected().flat_map(|one| weighted(one)), ttl).into()
+                let mut sets = rrset::addresses(selected().flat_map(|one| weighted(one)), ttl);
+                sets.extend(self.svcb_set(service, words));
+                sets.into()
             }
             View::MainPorts(_) | View::NamedPorts(..) => {
                 let records: Vec<_> = selected()
-                    .filter_map(|instance| {
-                        Some(Srv {
-                            instance,
-                            port: self.port(instance)?.number,
-                            target: words.target(service, instance)?,
-                        })
-                    })
+                    .filter_map(|instance| self.srv(service, instance, words))
                     .collect();
-                rrset::srv(&records, ttl).into_iter().collect()
+                let svcb = self.svcb_set(service, words);
+                rrset::srv(&records, ttl).into_iter().chain(svcb).collect()
             }
             View::Instance(instance) => {
                 let served = Some(instance).filter(|one| self.omission(one).is_none());
@@ -43,6 +43,65 @@ impl<'a> View<'a> {
                 sets.into()
             }
         }
+    }
+
+    /// Makes an instance's SRV record, where it has such a port and a name that DNS can carry.
+    pub(crate) fn srv<'b>(
+        self,
+        service: &Service,
+        instance: &'b Instance,
+        words: &Words,
+    ) -> Option<Srv<'b>> {
+        Some(Srv {
+            priority: instance.priority,
+            weight: instance.weight,
+            port: self.port(instance)?.number,
+            target: words.target(service, instance)?,
+            addresses: &instance.addresses,
+        })
+    }
+
+    /// Makes the records that say where an instance speaks HTTP.
+    pub(crate) fn svcb<'b>(
+        self,
+        service: &Service,
+        instance: &'b Instance,
+        words: &Words,
+    ) -> impl Iterator<Item = Svcb<'b>> {
+        let endpoints = match self {
+            View::Addresses => http::secure(instance),
+            View::NamedPorts(..) => self
+                .port(instance)
+                .and_then(http::behind)
+                .into_iter()
+                .collect(),
+            View::MainPorts(_) | View::Instance(_) => SmallVec::new(),
+        };
+        endpoints.into_iter().filter_map(move |endpoint| {
+            Some(Svcb {
+                priority: instance.priority.saturating_add(1),
+                target: words.target(service, instance)?,
+                endpoint,
+                addresses: &instance.addresses,
+            })
+        })
+    }
+
+    /// Returns the type of the records that say where HTTP is spoken.
+    pub(crate) fn svcb_type(self) -> u16 {
+        match self {
+            View::Addresses => rtype::HTTPS,
+            View::MainPorts(_) | View::NamedPorts(..) | View::Instance(_) => rtype::SVCB,
+        }
+    }
+
+    fn svcb_set(self, service: &Service, words: &Words) -> Option<RrSet> {
+        let all = service.instances.iter();
+        let records: Vec<_> = all
+            .filter(|instance| self.omission(instance).is_none())
+            .flat_map(|instance| self.svcb(service, instance, words))
+            .collect();
+        rrset::svcb(self.svcb_type(), &records, words.ttl)
     }
 
     /// Says why an instance isn't among the records; `None` when it is.

@@ -58,7 +58,9 @@ pub(crate) enum Rank {
 /// Says which types a part answers, even when it has no record of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
+    /// Addresses, and where HTTP is spoken at them.
     Addresses,
+    /// Ports, and which HTTP is spoken there.
     Ports,
     /// Addresses and attributes of one instance.
     Instance,
@@ -170,8 +172,8 @@ impl Claim {
     /// Tells whether this claim is for records of a type.
     pub(crate) fn covers(self, rtype: u16) -> bool {
         match self {
-            Self::Addresses => matches!(rtype, rtype::A | rtype::AAAA),
-            Self::Ports => rtype == rtype::SRV,
+            Self::Addresses => matches!(rtype, rtype::A | rtype::AAAA | rtype::HTTPS),
+            Self::Ports => matches!(rtype, rtype::SRV | rtype::SVCB),
             Self::Instance => matches!(rtype, rtype::A | rtype::AAAA | rtype::TXT),
         }
     }

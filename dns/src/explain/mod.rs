@@ -1,9 +1,12 @@
 //! Why a name is answered as it is.
 
+mod view;
+
 use std::net::IpAddr;
 
 use registry::{Instance, Service};
 use serde::Serialize;
+use view::Said;
 
 use crate::{
     Rcode, Scheme, Zones,
@@ -11,9 +14,7 @@ use crate::{
     name::Name,
     reverse,
     rrset::RrSet,
-    schemes::View,
     table::{Node, Part},
-    wire::rtype,
     zone::{Words, Zone},
 };
 
@@ -46,7 +47,7 @@ pub struct Explanation {
 /// Says which instance a record is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExplainedRecord {
-    /// `A`, `AAAA`, `SRV`, `TXT`, `PTR`, `SOA` or `NS`.
+    /// `A`, `AAAA`, `SRV`, `HTTPS`, `SVCB`, `TXT`, `PTR`, `SOA` or `NS`.
     #[serde(rename = "type")]
     pub rtype: &'static str,
     /// The record's content.
@@ -158,7 +159,13 @@ impl Zones {
                 .names()
                 .each(service, &mut |candidate, rank, view| {
                     if (&candidate, rank) == (name, part.rank) {
-                        to.add_view(zone, service, view, &speaks);
+                        let said = Said {
+                            zone,
+                            service,
+                            view,
+                            speaks: &speaks,
+                        };
+                        said.tell(to);
                     }
                 });
             to.add_last_resort(&excerpt);
@@ -293,71 +300,6 @@ impl Explanation {
         }
         self.add_note("the zone's name server, which is where we listen");
     }
-
-    /// Adds what one service says at the name, as far as it is the one that `speaks` for a type.
-    fn add_view(
-        &mut self,
-        zone: &Zone,
-        service: &Service,
-        view: View<'_>,
-        speaks: &dyn Fn(u16) -> bool,
-    ) {
-        if let View::Instance(instance) = view {
-            self.add_addresses(service, instance, view, speaks);
-            let pairs = instance
-                .attributes
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"));
-            let text = pairs.collect::<Vec<_>>().join(" ");
-            self.add(service, instance, "TXT", text);
-            return;
-        }
-        for instance in &service.instances {
-            let target = zone.words.target(service, instance);
-            match (view, view.port(instance), target) {
-                (View::Addresses, ..) => self.add_addresses(service, instance, view, speaks),
-                _ if !speaks(rtype::SRV) => self.leave_out(service, instance, hidden()),
-                (_, Some(port), Some(target)) if view.omission(instance).is_none() => {
-                    let (priority, weight) = (instance.priority, instance.weight);
-                    let content = format!("{priority} {weight} {} {target}.", port.number);
-                    self.add(service, instance, "SRV", content);
-                    self.add_namesake(zone, service, instance, &target);
-                }
-                _ => {
-                    let omission = view.omission(instance).map(|omission| omission.to_string());
-                    let reason = omission.unwrap_or_else(|| "its name is too long".to_owned());
-                    self.leave_out(service, instance, reason);
-                }
-            }
-        }
-        if service.left_out > 0 {
-            let count = service.left_out;
-            self.add_note(&format!("{count} instances more than a service may have"));
-        }
-    }
-
-    fn add_addresses(
-        &mut self,
-        service: &Service,
-        instance: &Instance,
-        view: View<'_>,
-        speaks: &dyn Fn(u16) -> bool,
-    ) {
-        if let Some(omission) = view.omission(instance) {
-            self.leave_out(service, instance, omission.to_string());
-        } else if !speaks(rtype::A) {
-            self.leave_out(service, instance, hidden());
-        } else {
-            for address in &instance.addresses {
-                self.add(
-                    service,
-                    instance,
-                    address_type(address),
-                    address.to_string(),
-                );
-            }
-        }
-    }
 }
 
 impl ExplainedInstance {
@@ -376,11 +318,6 @@ fn address_type(address: &IpAddr) -> &'static str {
         IpAddr::V4(_) => "A",
         IpAddr::V6(_) => "AAAA",
     }
-}
-
-/// Says why nothing of a service is told at a name that another service has a better claim to.
-fn hidden() -> String {
-    "a service is called so itself".to_owned()
 }
 
 #[cfg(test)]

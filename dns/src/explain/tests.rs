@@ -1,4 +1,4 @@
-use registry::{Snapshot, State, testing};
+use registry::{Instance, Snapshot, State, testing};
 
 use super::*;
 use crate::{
@@ -169,6 +169,24 @@ fn what_a_source_may_yet_say_is_not_denied() {
     let note = "its addresses get SERVFAIL: waiting for zk".to_owned();
     assert_eq!(explain("d.gone"), ("NOERROR", 5, note));
     assert_eq!(explain("web.group"), ("NOERROR", 5, String::new()));
+}
+
+#[test]
+fn where_http_is_spoken_is_told() {
+    let mut web = testing::service("web", &[("a", 1), ("b", 1)]);
+    let mut a = Instance::clone(&web.instances[0]);
+    a.ports[0].name = Some("h2".parse().unwrap());
+    web.instances[0] = a.into();
+    let zones = zones([web]);
+    let https = "1 a.web.svc.internal. alpn=h2 no-default-alpn port=9001 ipv4hint=127.0.0.1";
+    let explanation = zones.explain("web.svc.internal").unwrap();
+    let expected = ["A 127.0.0.1", &format!("HTTPS {https}"), "A 127.0.0.2"];
+    assert_eq!(records(&explanation), expected);
+    assert_eq!(left_out(&explanation), <[String; 0]>::default());
+    let explanation = zones.explain("_h2._tcp.web.svc.internal").unwrap();
+    let srv = "SRV 0 1 9001 a.web.svc.internal.";
+    assert_eq!(records(&explanation), [srv, &format!("SVCB {https}")]);
+    assert_eq!(left_out(&explanation), ["b: it has no tcp port named h2"]);
 }
 
 #[test]

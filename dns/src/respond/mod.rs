@@ -227,4 +227,6 @@ impl Asked<'_> {
 }
 
 #[cfg(test)]
+mod http_tests;
+#[cfg(test)]
 mod tests;

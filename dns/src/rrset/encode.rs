@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use registry::Instance;
-
 use super::{Additional, RrSet};
 use crate::{
     name::Name,
@@ -47,45 +45,27 @@ pub(crate) fn addresses(weighted: impl Iterator<Item = (IpAddr, u16)>, ttl: u32)
 
 /// What one SRV record says.
 pub(crate) struct Srv<'a> {
-    pub(crate) instance: &'a Instance,
+    pub(crate) priority: u16,
+    pub(crate) weight: u16,
     pub(crate) port: u16,
     pub(crate) target: Name,
+    /// The target's addresses.
+    pub(crate) addresses: &'a [IpAddr],
 }
 
 /// Makes SRV records, and the address records that go with them; `None` when there are none.
 pub(crate) fn srv(records: &[Srv<'_>], ttl: u32) -> Option<RrSet> {
     let mut builder = Builder::new(rtype::SRV, ttl);
-    let mut additional = (Vec::new(), Vec::new());
-    for Srv {
-        instance,
-        port,
-        target,
-    } in records
-    {
+    for record in records {
         let mut numbers = [0; 6];
-        for (to, number) in
-            numbers
-                .chunks_exact_mut(2)
-                .zip([instance.priority, instance.weight, *port])
-        {
+        let values = [record.priority, record.weight, record.port];
+        for (to, number) in numbers.chunks_exact_mut(2).zip(values) {
             to.copy_from_slice(&number.to_be_bytes());
         }
-        builder.push(&[&numbers, target.as_bytes(), &[0]]);
-        for address in &instance.addresses {
-            let content = octets(address);
-            let content = content.as_ref();
-            additional
-                .0
-                .extend(fixed(address_type(address), ttl, content.len()));
-            additional.0.extend(content);
-        }
-        additional.1.push(additional.0.len() as u32);
+        builder.push(&[&numbers, record.target.as_bytes(), &[0]]);
+        builder.push_additional(record.addresses);
     }
-    builder.additional = Some(Box::new(Additional {
-        bytes: additional.0.into(),
-        ends: additional.1.into(),
-    }));
-    (!records.is_empty()).then(|| builder.finish())
+    builder.finish_some()
 }
 
 /// Makes the TXT record of an instance: its attributes as `key=value` (RFC 6763, section 6).
@@ -117,32 +97,35 @@ pub(crate) fn ptr<'a>(targets: impl Iterator<Item = &'a Name>, ttl: u32) -> Opti
     for target in targets {
         builder.push(&[target.as_bytes(), &[0]]);
     }
-    (!builder.ends.is_empty()).then(|| builder.finish())
+    builder.finish_some()
 }
 
 /// Collects records of one type.
-struct Builder {
+pub(super) struct Builder {
     rtype: u16,
     ttl: u32,
     bytes: Vec<u8>,
     ends: Vec<u32>,
     weights: Vec<u32>,
-    additional: Option<Box<Additional>>,
+    /// The additional records of all, and where those of each end; empty where no record has any.
+    additional: (Vec<u8>, Vec<u32>),
 }
 
 impl Builder {
-    fn new(rtype: u16, ttl: u32) -> Self {
+    /// Starts with none.
+    pub(super) fn new(rtype: u16, ttl: u32) -> Self {
         Self {
             rtype,
             ttl,
             bytes: Vec::new(),
             ends: Vec::new(),
             weights: Vec::new(),
-            additional: None,
+            additional: (Vec::new(), Vec::new()),
         }
     }
 
-    fn push(&mut self, content: &[&[u8]]) {
+    /// Adds a record whose content is made of parts.
+    pub(super) fn push(&mut self, content: &[&[u8]]) {
         let len = content.iter().map(|part| part.len()).sum();
         self.bytes.extend(OWNER_IS_QUESTION);
         self.bytes.extend(fixed(self.rtype, self.ttl, len));
@@ -152,13 +135,35 @@ impl Builder {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    /// Lets the addresses of the last record's target go with it.
+    pub(super) fn push_additional(&mut self, addresses: &[IpAddr]) {
+        let (bytes, ends) = &mut self.additional;
+        for address in addresses {
+            let content = octets(address);
+            let content = content.as_ref();
+            bytes.extend(fixed(address_type(address), self.ttl, content.len()));
+            bytes.extend(content);
+        }
+        ends.push(bytes.len() as u32);
+    }
+
+    /// Makes the set; `None` when there is no record.
+    pub(super) fn finish_some(self) -> Option<RrSet> {
+        (!self.ends.is_empty()).then(|| self.finish())
+    }
+
     /// Makes the set, without a list of ends where the records are equally long.
     fn finish(self) -> RrSet {
         let size = self.ends[0];
         let equal = (1..).zip(&self.ends).all(|(nth, end)| *end == nth * size);
+        let (bytes, ends) = self.additional;
+        let additional = (!ends.is_empty()).then(|| Additional {
+            bytes: bytes.into(),
+            ends: ends.into(),
+        });
         let fixed = u16::try_from(size)
             .ok()
-            .filter(|_| equal && self.additional.is_none());
+            .filter(|_| equal && additional.is_none());
         RrSet {
             rtype: self.rtype,
             record_bytes: fixed.unwrap_or(0),
@@ -170,7 +175,7 @@ impl Builder {
                 self.ends.into()
             },
             weights: self.weights.into(),
-            additional: self.additional,
+            additional: additional.map(Box::new),
             limit: None,
         }
     }

@@ -3,14 +3,16 @@
 mod encode;
 mod limit;
 mod order;
+mod svcb;
 
 pub(crate) use encode::{Srv, addresses, ptr, srv, txt};
+pub(crate) use svcb::{Svcb, svcb};
 
 use std::net::IpAddr;
 
 use limit::Limit;
 
-use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section};
+use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section, rtype};
 
 /// Holds the records of one type at one name, ready to be copied into an answer.
 ///
@@ -27,21 +29,18 @@ pub(crate) struct RrSet {
     ends: Box<[u32]>,
     /// The sums of the weights up to and with each record; empty when all weigh the same.
     weights: Box<[u32]>,
-    /// The addresses of SRV records' targets.
+    /// The addresses of the targets of SRV, SVCB and HTTPS records.
     additional: Option<Box<Additional>>,
     /// Where an answer may not have all the records.
     limit: Option<Box<Limit>>,
 }
 
-/// The address records that go with SRV records: without owners, one group for each SRV record.
+/// The address records that go with others: without owners, one group for each of those.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Additional {
     bytes: Box<[u8]>,
     ends: Box<[u32]>,
 }
-
-/// What stands between the start of an SRV record and its target: owner, fixed part, three numbers.
-const TARGET_OFFSET: usize = OWNER_IS_QUESTION.len() + FIXED_BYTES + 6;
 
 impl RrSet {
     /// Returns the number of records.
@@ -119,7 +118,7 @@ impl RrSet {
         };
         // The same seed gives the same records in the same order.
         self.each(seed, &mut |index| {
-            let offset = position + TARGET_OFFSET;
+            let offset = position + self.target_offset();
             position += self.record(index).len();
             let mut records = additional.of(index);
             records.all(|record| answer.put_owned_by(Section::Additional, offset, record))
@@ -145,6 +144,15 @@ impl RrSet {
         }
     }
 
+    /// Returns how far from its start a record's target stands, behind owner, fixed part and numbers.
+    fn target_offset(&self) -> usize {
+        let numbers = match self.rtype {
+            rtype::SRV => 3,
+            _ => 1,
+        };
+        OWNER_IS_QUESTION.len() + FIXED_BYTES + 2 * numbers
+    }
+
     fn record(&self, index: usize) -> &[u8] {
         match usize::from(self.record_bytes) {
             0 => &self.bytes[span(&self.ends, index)],
@@ -154,7 +162,7 @@ impl RrSet {
 }
 
 impl Additional {
-    /// Lists the records that go with the SRV record `index`.
+    /// Lists the records that go with the record `index`.
     fn of(&self, index: usize) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.bytes[span(&self.ends, index)];
         std::iter::from_fn(move || {

@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
 
-use registry::testing;
-
 use super::*;
 use crate::{
     name::Name,
@@ -95,29 +93,29 @@ fn attributes_that_cannot_be_written_are_left_out() {
 fn empty_sets_are_none() {
     assert_eq!(srv(&[], 5), None);
     assert_eq!(ptr(std::iter::empty(), 5), None);
-    let instance = testing::instance("a", "10.0.0.1", 80);
     let target = Name::parse("a.b").unwrap();
     let one = Srv {
-        instance: &instance,
+        priority: 0,
+        weight: 1,
         port: 80,
         target,
+        addresses: &[],
     };
     assert_eq!(srv(&[one], 5).unwrap().count(), 1);
+    assert_eq!(svcb(rtype::HTTPS, &[], 5), None);
 }
 
 /// SRV records of instances with these priorities and weights; their ports count from 1.
 fn ports(priorities_and_weights: &[(u16, u16)]) -> RrSet {
-    let instances = priorities_and_weights.iter().map(|(priority, weight)| {
-        let mut instance = testing::instance("a", "10.0.0.1", 80);
-        (instance.priority, instance.weight) = (*priority, *weight);
-        instance
-    });
-    let instances: Vec<_> = instances.collect();
-    let records = (1..).zip(&instances).map(|(port, instance)| Srv {
-        instance,
-        port,
-        target: Name::parse(&format!("p{port}.b")).unwrap(),
-    });
+    let records = (1..)
+        .zip(priorities_and_weights)
+        .map(|(port, (priority, weight))| Srv {
+            priority: *priority,
+            weight: *weight,
+            port,
+            target: Name::parse(&format!("p{port}.b")).unwrap(),
+            addresses: &[],
+        });
     srv(&records.collect::<Vec<_>>(), 5).unwrap()
 }
 

@@ -48,11 +48,11 @@ pub(crate) trait Names: Send + Sync {
 /// Says what of a service a name answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View<'a> {
-    /// The addresses of all instances that clients should be sent to.
+    /// The addresses of all instances that clients should be sent to, and their HTTPS records.
     Addresses,
     /// The main ports of those instances (SRV).
     MainPorts(Protocol),
-    /// The ports of this name of those instances (SRV).
+    /// The ports of this name of those instances (SRV, and SVCB where the name is one of HTTP's).
     NamedPorts(Protocol, &'a PortName),
     /// The addresses and attributes of one instance.
     Instance(&'a Instance),

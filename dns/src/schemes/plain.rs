@@ -4,9 +4,9 @@
 //!
 //! | name | answers |
 //! |---|---|
-//! | `S` | the addresses of every instance that clients should be sent to |
+//! | `S` | the addresses of every instance that clients should be sent to, and where HTTPS is |
 //! | `_T._tcp.R`, `_T._udp.R` | their main ports (SRV), where an instance has one of the protocol |
-//! | `_port._tcp.S`, `_port._udp.S` | their ports of that name (SRV) |
+//! | `_port._tcp.S`, `_port._udp.S` | their ports of that name (SRV; SVCB where it is HTTP) |
 //! | `<id>.S` | one instance: addresses while it isn't down, and attributes |
 //!
 //! Two services may claim one name: `a.web` is a service and an instance `a` of `web`,

@@ -41,12 +41,13 @@ fn services() -> impl Strategy<Value = BTreeMap<String, Service>> {
 
 fn instance() -> impl Strategy<Value = Instance> {
     let state = prop::sample::select(vec![State::Up, State::Up, State::Draining, State::Down]);
-    let port =
-        (1..4_u16, prop::option::of("[ab]"), any::<bool>()).prop_map(|(number, name, udp)| Port {
+    let port = (1..4_u16, prop::option::of("[ab]|h2|http"), any::<bool>()).prop_map(
+        |(number, name, udp)| Port {
             name: name.map(|name| name.parse().unwrap()),
             number,
             protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
-        });
+        },
+    );
     (
         0..3_u8,
         any::<bool>(),

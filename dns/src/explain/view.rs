@@ -1,0 +1,98 @@
+//! What one service says at a name, in words.
+
+use registry::{Instance, Service};
+
+use super::{Explanation, address_type};
+use crate::{rrset::Srv, schemes::View, wire::rtype, zone::Zone};
+
+/// What one service says at a name, and whether it is the one that is asked for a type.
+pub(super) struct Said<'a> {
+    pub(super) zone: &'a Zone,
+    pub(super) service: &'a Service,
+    pub(super) view: View<'a>,
+    pub(super) speaks: &'a dyn Fn(u16) -> bool,
+}
+
+impl Said<'_> {
+    /// Adds the records, and the instances that are left out.
+    pub(super) fn tell(&self, to: &mut Explanation) {
+        if let View::Instance(instance) = self.view {
+            self.tell_addresses(instance, to);
+            let pairs = instance
+                .attributes
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"));
+            let text = pairs.collect::<Vec<_>>().join(" ");
+            to.add(self.service, instance, "TXT", text);
+            return;
+        }
+        for instance in &self.service.instances {
+            match self.view {
+                View::Addresses => self.tell_addresses(instance, to),
+                _ => self.tell_port(instance, to),
+            }
+            self.tell_http(instance, to);
+        }
+        if self.service.left_out > 0 {
+            let count = self.service.left_out;
+            to.add_note(&format!("{count} instances more than a service may have"));
+        }
+    }
+
+    fn tell_addresses(&self, instance: &Instance, to: &mut Explanation) {
+        if let Some(omission) = self.view.omission(instance) {
+            to.leave_out(self.service, instance, omission.to_string());
+        } else if !(self.speaks)(rtype::A) {
+            to.leave_out(self.service, instance, hidden());
+        } else {
+            for address in &instance.addresses {
+                let content = address.to_string();
+                to.add(self.service, instance, address_type(address), content);
+            }
+        }
+    }
+
+    fn tell_port(&self, instance: &Instance, to: &mut Explanation) {
+        let Self { zone, service, .. } = *self;
+        if !(self.speaks)(rtype::SRV) {
+            return to.leave_out(service, instance, hidden());
+        }
+        if let Some(omission) = self.view.omission(instance) {
+            return to.leave_out(service, instance, omission.to_string());
+        }
+        let Some(srv) = self.view.srv(service, instance, &zone.words) else {
+            return to.leave_out(service, instance, "its name is too long".to_owned());
+        };
+        let Srv {
+            priority,
+            weight,
+            port,
+            target,
+            ..
+        } = srv;
+        let content = format!("{priority} {weight} {port} {target}.");
+        to.add(service, instance, "SRV", content);
+        to.add_namesake(zone, service, instance, &target);
+    }
+
+    /// Adds where an instance speaks HTTP; that it doesn't is nothing to be told.
+    fn tell_http(&self, instance: &Instance, to: &mut Explanation) {
+        let rtype = self.view.svcb_type();
+        if self.view.omission(instance).is_some() || !(self.speaks)(rtype) {
+            return;
+        }
+        let label = if rtype == rtype::HTTPS {
+            "HTTPS"
+        } else {
+            "SVCB"
+        };
+        for record in self.view.svcb(self.service, instance, &self.zone.words) {
+            to.add(self.service, instance, label, record.to_string());
+        }
+    }
+}
+
+/// Says why nothing of a service is told at a name that another service has a better claim to.
+fn hidden() -> String {
+    "a service is called so itself".to_owned()
+}
