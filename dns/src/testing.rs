@@ -57,6 +57,12 @@ impl Ask {
         self
     }
 
+    /// Adds an OPT record with these options alone.
+    pub(crate) fn options(self, options: &[(u16, &[u8])]) -> Self {
+        let options = options.iter().map(|(code, content)| option(*code, content));
+        self.edns(1232, 0, 0, &options.collect::<Vec<_>>().concat())
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0xab, 0xcd];
         bytes.extend(self.flags.to_be_bytes());
@@ -76,6 +82,12 @@ impl Ask {
     pub(crate) fn by(&self, zones: &Zones, transport: Transport, seed: u64) -> Reply {
         reply(zones, &self.bytes(), transport, seed).expect("a query is answered")
     }
+}
+
+/// An EDNS option, byte by byte.
+pub(crate) fn option(code: u16, content: &[u8]) -> Vec<u8> {
+    let len = content.len() as u16;
+    [&code.to_be_bytes()[..], &len.to_be_bytes(), content].concat()
 }
 
 /// An answer, and what the parser makes of it.
@@ -143,6 +155,16 @@ impl Reply {
 
     pub(crate) fn additionals(&self) -> Vec<String> {
         lines(&self.message.additionals)
+    }
+
+    /// The options of the OPT record, which must be there, by their codes.
+    pub(crate) fn options(&self) -> Vec<(u16, Vec<u8>)> {
+        let edns = self.message.edns.as_ref().expect("there is an OPT record");
+        let options = edns.options().as_ref().iter();
+        let bytes = |option| Vec::try_from(option).expect("an option is bytes");
+        options
+            .map(|(code, option)| (u16::from(*code), bytes(option)))
+            .collect()
     }
 
     /// The content of the answers in the order in which they came.

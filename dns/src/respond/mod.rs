@@ -6,7 +6,10 @@ use crate::{
     Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
     table::Node,
-    wire::{Answer, CLASS_IN, HEADER_BYTES, Query, Question, Section, pointer, rtype},
+    wire::{
+        Answer, CLASS_IN, Edns, ExtendedError, HEADER_BYTES, Opt, Query, Question, Section,
+        pointer, rtype,
+    },
     zone::{Words, Zone},
 };
 
@@ -72,7 +75,8 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
             usize::from(payload.clamp(UDP_PAYLOAD_MIN, payload_max.max(UDP_PAYLOAD_MIN)))
         }
     };
-    let Some(mut answer) = Answer::start(&query, out, limit) else {
+    let opt = query.edns.as_ref().map(|edns| opt(zones, edns));
+    let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
     let rcode = match (query.fault, &query.question) {
@@ -82,9 +86,18 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     };
     let truncated = answer.is_truncated();
     Outcome::Answered {
-        bytes: answer.finish(&query, rcode, payload_max),
+        bytes: answer.finish(&query, rcode),
         rcode,
         truncated,
+    }
+}
+
+/// Answers an OPT record with one.
+fn opt<'a>(zones: &'a Zones, edns: &Edns<'a>) -> Opt<'a> {
+    Opt {
+        payload: zones.udp_payload_max(),
+        dnssec_ok: edns.dnssec_ok,
+        subnet: edns.subnet,
     }
 }
 
@@ -95,11 +108,11 @@ fn answer_question(
     seed: u64,
 ) -> Rcode {
     if question.class != CLASS_IN {
-        return Rcode::Refused;
+        return refuse(answer, ExtendedError::NotAuthoritative);
     }
     match question.qtype {
         // Transfers aren't offered (RFC 5936, section 2.2.1).
-        rtype::AXFR | rtype::IXFR => return Rcode::Refused,
+        rtype::AXFR | rtype::IXFR => return refuse(answer, ExtendedError::Prohibited),
         rtype::MAILA | rtype::MAILB | rtype::TKEY => return Rcode::NotImp,
         // These are no types of records that a name could have.
         rtype::OPT | rtype::TSIG => return Rcode::FormErr,
@@ -125,6 +138,7 @@ fn answer_question(
         }
         if !zones.knows_all(node) {
             answer.set_authoritative(false);
+            answer.set_extended_error(ExtendedError::NotReady);
             return Rcode::ServFail;
         }
         let rcode = match node {
@@ -147,8 +161,13 @@ fn answer_question(
         }
         asked.answer_apex(None, answer)
     } else {
-        Rcode::Refused
+        refuse(answer, ExtendedError::NotAuthoritative)
     }
+}
+
+fn refuse(answer: &mut Answer<'_>, why: ExtendedError) -> Rcode {
+    answer.set_extended_error(why);
+    Rcode::Refused
 }
 
 /// A question about a name of ours.
@@ -226,6 +245,8 @@ impl Asked<'_> {
     }
 }
 
+#[cfg(test)]
+mod edns_tests;
 #[cfg(test)]
 mod http_tests;
 #[cfg(test)]

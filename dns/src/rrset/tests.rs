@@ -11,7 +11,7 @@ fn write(set: &RrSet, limit: usize) -> (usize, bool) {
     let query = crate::testing::Ask::new("a", 1).bytes();
     let query = Query::parse(&query).unwrap();
     let mut out = [0; 2000];
-    let mut answer = Answer::start(&query, &mut out, limit).unwrap();
+    let mut answer = Answer::start(&query, None, &mut out, limit).unwrap();
     let start = answer.position();
     set.write(&mut answer, 9);
     (answer.position() - start, answer.is_truncated())

@@ -1,9 +1,6 @@
 //! Writes an answer.
 
-use super::{Edns, FIXED_BYTES, HEADER_BYTES, Query, Rcode, rtype};
-
-/// The length of our OPT record, which has no options.
-const OPT_BYTES: usize = 1 + FIXED_BYTES;
+use super::{ExtendedError, FIXED_BYTES, HEADER_BYTES, Opt, Query, Rcode};
 
 /// The largest offset that a pointer can hold.
 const POINTER_MAX: usize = 0x3fff;
@@ -20,9 +17,11 @@ pub(crate) struct Answer<'a> {
     at: usize,
     /// Where records must end: what is behind is for the OPT record.
     room_end: usize,
+    opt: Option<Opt<'a>>,
     counts: [u16; 3],
     authoritative: bool,
     truncated: bool,
+    extended_error: Option<ExtendedError>,
 }
 
 /// The sections of records.
@@ -34,10 +33,16 @@ pub(crate) enum Section {
 }
 
 impl<'a> Answer<'a> {
-    /// Starts an answer with the query's question; `None` when not even that has room in `limit`.
-    pub(crate) fn start(query: &Query<'_>, out: &'a mut [u8], limit: usize) -> Option<Self> {
-        let opt = if query.edns.is_some() { OPT_BYTES } else { 0 };
-        let room_end = limit.min(out.len()).checked_sub(opt)?;
+    /// Starts an answer with the query's question, to be ended by `opt`; `None` when not even these
+    /// have room in `limit`.
+    pub(crate) fn start(
+        query: &Query<'_>,
+        opt: Option<Opt<'a>>,
+        out: &'a mut [u8],
+        limit: usize,
+    ) -> Option<Self> {
+        let opt_bytes = opt.as_ref().map_or(0, Opt::len_max);
+        let room_end = limit.min(out.len()).checked_sub(opt_bytes)?;
         let question: &[u8] = query.question.as_ref().map_or(&[], |question| question.raw);
         let at = HEADER_BYTES + question.len();
         out.get_mut(HEADER_BYTES..at)
@@ -47,9 +52,11 @@ impl<'a> Answer<'a> {
             out,
             at,
             room_end,
+            opt,
             counts: [0; 3],
             authoritative: false,
             truncated: false,
+            extended_error: None,
         })
     }
 
@@ -65,6 +72,11 @@ impl<'a> Answer<'a> {
 
     pub(crate) fn is_truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// Says why the query goes as it does, for a client that speaks EDNS.
+    pub(crate) fn set_extended_error(&mut self, error: ExtendedError) {
+        self.extended_error = Some(error);
     }
 
     /// Returns where the next byte will stand in the message.
@@ -132,17 +144,10 @@ impl<'a> Answer<'a> {
     }
 
     /// Writes the OPT record and the header; returns the message's length.
-    pub(crate) fn finish(mut self, query: &Query<'_>, rcode: Rcode, payload_max: u16) -> usize {
+    pub(crate) fn finish(mut self, query: &Query<'_>, rcode: Rcode) -> usize {
         let mut additionals = self.counts[2];
-        if let Some(Edns { dnssec_ok, .. }) = query.edns {
-            let [high, _] = (rcode.code() << 4).to_be_bytes();
-            // The flag is repeated (RFC 3225, section 3), although nothing here is signed.
-            let flags = if dnssec_ok { 0x80 } else { 0 };
-            let opt = fixed(rtype::OPT, u32::from_be_bytes([high, 0, flags, 0]), 0);
-            self.append(&[0]);
-            let class = self.at + 2;
-            self.append(&opt);
-            self.out[class..class + 2].copy_from_slice(&payload_max.to_be_bytes());
+        if let Some(opt) = &self.opt {
+            self.at += opt.write(&mut self.out[self.at..], rcode, self.extended_error);
             additionals += 1;
         }
         let mut flags = FLAG_QR | query.flags | (rcode.code() & 0xf);

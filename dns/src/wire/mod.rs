@@ -7,10 +7,12 @@
 //! ```
 
 mod answer;
+mod edns;
 mod query;
 
 pub(crate) use answer::{Answer, Section, fixed, pointer};
-pub(crate) use query::{Edns, Query, Question};
+pub(crate) use edns::{Edns, ExtendedError, Opt};
+pub(crate) use query::{Query, Question};
 
 /// The length of a message's header.
 pub(crate) const HEADER_BYTES: usize = 12;

@@ -1,6 +1,6 @@
 //! Reads a query.
 
-use super::{FIXED_BYTES, HEADER_BYTES, Rcode, rtype};
+use super::{Edns, FIXED_BYTES, HEADER_BYTES, Rcode, rtype};
 use crate::name::NAME_BYTES_MAX;
 
 /// What a query says, or how much of it could be read.
@@ -11,7 +11,7 @@ pub(crate) struct Query<'a> {
     pub(crate) flags: u16,
     /// The question, where there is exactly one and it could be read.
     pub(crate) question: Option<Question<'a>>,
-    pub(crate) edns: Option<Edns>,
+    pub(crate) edns: Option<Edns<'a>>,
     /// The answer's code, when the message alone decides it.
     pub(crate) fault: Option<Rcode>,
 }
@@ -27,14 +27,8 @@ pub(crate) struct Question<'a> {
     name_len: usize,
 }
 
-/// What the query's OPT record says (RFC 6891).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Edns {
-    /// The largest answer over UDP that the client can take.
-    pub(crate) payload: u16,
-    pub(crate) version: u8,
-    pub(crate) dnssec_ok: bool,
-}
+/// The length of a question's type and class: all but its name.
+const QUESTION_FIXED_BYTES: usize = 4;
 
 const FLAG_QR: u16 = 0x8000;
 const FLAGS_OPCODE: u16 = 0x7800;
@@ -59,7 +53,7 @@ impl<'a> Query<'a> {
         };
         let counts = [field(4), field(6), field(8), field(10)];
         if query.read_sections(message, counts).is_none() {
-            query.fault = Some(Rcode::FormErr);
+            query.find_broken();
         }
         if flags & FLAGS_OPCODE != 0 {
             query.fault = Some(Rcode::NotImp);
@@ -69,28 +63,33 @@ impl<'a> Query<'a> {
         Some(query)
     }
 
-    /// Reads what follows the header; `None` at the first thing that is wrong.
+    /// Reads what follows the header; `None` where that ends too early.
     ///
     /// One question and nothing else is asked for (RFC 9619), but an IXFR has a SOA with it, and an
-    /// OPT may stand anywhere in the additional section. Bytes behind the last record are ignored.
+    /// OPT may stand anywhere in the additional section. What is wrong before that is passed over
+    /// where it can be, so that who speaks EDNS is told of it with EDNS (RFC 6891, section 7).
+    /// Bytes behind the last record are ignored.
     fn read_sections(&mut self, message: &'a [u8], counts: [u16; 4]) -> Option<()> {
         let [questions, answers, authorities, additionals] = counts;
         let mut at = HEADER_BYTES;
+        let question = Some(message).filter(|_| questions == 1);
+        self.question = question.and_then(Question::parse);
         let mut qtype = 0;
-        match questions {
-            // Wrong all the same, but there may be an OPT to be answered with one.
-            0 => {}
-            1 => {
-                let question = Question::parse(message)?;
+        match &self.question {
+            Some(question) => {
                 at += question.raw.len();
                 qtype = question.qtype;
-                self.question = Some(question);
             }
-            _ => return None,
+            None => {
+                self.find_broken();
+                for _ in 0..questions {
+                    at = skip_name(message, at)? + QUESTION_FIXED_BYTES;
+                }
+            }
         }
         let is_query = self.flags & FLAGS_OPCODE == 0;
         if is_query && (answers != 0 || authorities != 0 && qtype != rtype::IXFR) {
-            return None;
+            self.find_broken();
         }
         for _ in 0..u32::from(answers) + u32::from(authorities) {
             at = read_record(message, at)?.next;
@@ -98,29 +97,27 @@ impl<'a> Query<'a> {
         for _ in 0..additionals {
             let record = read_record(message, at)?;
             if record.rtype == rtype::OPT {
-                self.read_edns(&record, message[at] == 0)?;
+                self.read_edns(&record, message[at] == 0);
             }
             at = record.next;
         }
-        self.question.is_some().then_some(())
+        Some(())
     }
 
-    fn read_edns(&mut self, record: &Record<'_>, owned_by_root: bool) -> Option<()> {
+    fn read_edns(&mut self, record: &Record<'a>, owned_by_root: bool) {
         if self.edns.is_some() || !owned_by_root {
-            return None;
+            self.find_broken();
+            return;
         }
-        self.edns = Some(Edns {
-            payload: record.class,
-            version: record.ttl[1],
-            dnssec_ok: record.ttl[2] & 0x80 != 0,
-        });
-        // Options are 2 bytes of code, 2 of length and as many as it says; none is known to us.
-        let mut options = record.content;
-        while !options.is_empty() {
-            let len = u16::from_be_bytes([*options.get(2)?, *options.get(3)?]);
-            options = options.get(4 + usize::from(len)..)?;
+        let (edns, good) = Edns::read(record.class, record.ttl, record.content);
+        self.edns = Some(edns);
+        if !good {
+            self.find_broken();
         }
-        Some(())
+    }
+
+    fn find_broken(&mut self) {
+        self.fault = Some(Rcode::FormErr);
     }
 }
 
@@ -139,7 +136,7 @@ impl<'a> Question<'a> {
             }
         }
         let len = at - HEADER_BYTES;
-        let raw = message.get(HEADER_BYTES..at + 5)?;
+        let raw = message.get(HEADER_BYTES..at + 1 + QUESTION_FIXED_BYTES)?;
         let mut name = [0; NAME_BYTES_MAX + 1];
         name[..len].copy_from_slice(&raw[..len]);
         // The bytes that hold lengths are below 64, where there are no letters.

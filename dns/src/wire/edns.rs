@@ -1,0 +1,169 @@
+//! The OPT record (RFC 6891): reading a query's, writing an answer's.
+
+use super::{FIXED_BYTES, Rcode, fixed, rtype};
+
+/// The length of an OPT record without options: the root's name and what every record has.
+const OPT_BYTES: usize = 1 + FIXED_BYTES;
+
+/// The length of what stands before an option's content: 2 bytes of code, 2 of length.
+const OPTION_HEAD_BYTES: usize = 4;
+
+/// The length of an extended error without a text.
+const EXTENDED_ERROR_BYTES: usize = OPTION_HEAD_BYTES + 2;
+
+/// The bit in the OPT record's flags that asks for signatures (RFC 3225).
+const FLAG_DO: u8 = 0x80;
+
+/// Codes of options.
+mod code {
+    pub(super) const SUBNET: u16 = 8;
+    pub(super) const EXTENDED_ERROR: u16 = 15;
+}
+
+/// What the query's OPT record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Edns<'a> {
+    /// The largest answer over UDP in bytes that the client can take.
+    pub(crate) payload: u16,
+    /// Anything but 0 isn't known to us.
+    pub(crate) version: u8,
+    /// Whether signatures are asked for (DO).
+    pub(crate) dnssec_ok: bool,
+    /// The content of the client subnet option (RFC 7871, section 6), when it is well-formed.
+    pub(crate) subnet: Option<&'a [u8]>,
+}
+
+impl<'a> Edns<'a> {
+    /// Reads the fields of an OPT record; returns as well whether its options are well-formed.
+    ///
+    /// Of options that come twice the first holds, as RFC 7873, section 5.2 has it for cookies.
+    pub(super) fn read(payload: u16, ttl: [u8; 4], content: &'a [u8]) -> (Self, bool) {
+        let mut edns = Self {
+            payload,
+            version: ttl[1],
+            dnssec_ok: ttl[2] & FLAG_DO != 0,
+            subnet: None,
+        };
+        // Another version may have another form of options, or none.
+        let good = edns.version != 0 || edns.read_options(content);
+        (edns, good)
+    }
+
+    fn read_options(&mut self, mut options: &'a [u8]) -> bool {
+        let mut good = true;
+        while !options.is_empty() {
+            let Some((&[c1, c2, l1, l2], rest)) = options.split_first_chunk() else {
+                return false;
+            };
+            let len = usize::from(u16::from_be_bytes([l1, l2]));
+            let Some((content, rest)) = rest.split_at_checked(len) else {
+                return false;
+            };
+            good &= self.read_option(u16::from_be_bytes([c1, c2]), content);
+            options = rest;
+        }
+        good
+    }
+
+    /// Takes an option; returns whether it is well-formed, which those that we don't know are.
+    fn read_option(&mut self, code: u16, content: &'a [u8]) -> bool {
+        match code {
+            code::SUBNET if self.subnet.is_none() => {
+                self.subnet = Some(content).filter(|content| is_subnet(content));
+                self.subnet.is_some()
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Tells whether a client subnet option is as RFC 7871, section 6 wants it in a query: 2 bytes of
+/// family, the prefix length of the source, that of the scope (0), and the prefix.
+fn is_subnet(content: &[u8]) -> bool {
+    let Some((&[0, family, source, 0], prefix)) = content.split_first_chunk() else {
+        return false;
+    };
+    let bits_max = match family {
+        1 => 32,
+        2 => 128,
+        _ => return false,
+    };
+    let beyond = match source % 8 {
+        0 => 0,
+        bits => 0xff_u8 >> bits,
+    };
+    source <= bits_max
+        && prefix.len() == usize::from(source.div_ceil(8))
+        && prefix.last().is_none_or(|last| last & beyond == 0)
+}
+
+/// Says why a query went as it did, beyond the response code (RFC 8914, section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtendedError {
+    /// The answer isn't known yet.
+    NotReady = 14,
+    /// Nobody is told that.
+    Prohibited = 18,
+    /// The name is in none of the zones.
+    NotAuthoritative = 20,
+}
+
+/// The OPT record of an answer, less what is known only when the answer is.
+#[derive(Debug)]
+pub(crate) struct Opt<'a> {
+    /// The largest query over UDP in bytes that we take.
+    pub(crate) payload: u16,
+    /// Repeated from the query (RFC 3225, section 3), although nothing here is signed.
+    pub(crate) dnssec_ok: bool,
+    /// The query's client subnet. Its scope stays 0: the answer is the same for every client.
+    pub(crate) subnet: Option<&'a [u8]>,
+}
+
+impl Opt<'_> {
+    /// Returns the most bytes that the record takes, with an extended error.
+    pub(super) fn len_max(&self) -> usize {
+        let options = [self.subnet.map(<[u8]>::len)];
+        let options = options.into_iter().flatten();
+        OPT_BYTES + options.map(|len| OPTION_HEAD_BYTES + len).sum::<usize>() + EXTENDED_ERROR_BYTES
+    }
+
+    /// Writes the record at the start of `out`, which has room for [`Opt::len_max`]; returns its
+    /// length.
+    pub(super) fn write(
+        &self,
+        out: &mut [u8],
+        rcode: Rcode,
+        error: Option<ExtendedError>,
+    ) -> usize {
+        let mut at = OPT_BYTES;
+        if let Some(subnet) = self.subnet {
+            at = put_option(out, at, code::SUBNET, &[subnet]);
+        }
+        if let Some(error) = error {
+            let number = (error as u16).to_be_bytes();
+            at = put_option(out, at, code::EXTENDED_ERROR, &[&number]);
+        }
+        let [code_high, _] = (rcode.code() << 4).to_be_bytes();
+        let flags = if self.dnssec_ok { FLAG_DO } else { 0 };
+        let ttl = u32::from_be_bytes([code_high, 0, flags, 0]);
+        out[0] = 0;
+        out[1..OPT_BYTES].copy_from_slice(&fixed(rtype::OPT, ttl, at - OPT_BYTES));
+        // Where other records have their class.
+        out[3..5].copy_from_slice(&self.payload.to_be_bytes());
+        at
+    }
+}
+
+/// Writes an option whose content is made of `parts` at `at`; returns where it ends.
+fn put_option(out: &mut [u8], at: usize, code: u16, parts: &[&[u8]]) -> usize {
+    let mut end = at + OPTION_HEAD_BYTES;
+    for part in parts {
+        out[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    // A record's content is shorter than 65,536 bytes, and an option's is part of one.
+    let len = (end - at - OPTION_HEAD_BYTES) as u16;
+    out[at..at + 2].copy_from_slice(&code.to_be_bytes());
+    out[at + 2..at + 4].copy_from_slice(&len.to_be_bytes());
+    end
+}
