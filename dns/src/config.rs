@@ -363,6 +363,7 @@ mod tests {
                 "`a` is not a mailbox",
             ),
             ("lisen = []", "unknown field `lisen`"),
+            ("tcp_queries_max = -1", "integer `-1`"),
         ] {
             let error = toml::from_str::<Config>(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
