@@ -21,7 +21,8 @@ pub(crate) type Map<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, De
 /// because there are names below them (empty non-terminals, RFC 8020) are in it too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Table {
-    nodes: Map<Name, Node>,
+    /// Nodes are shared, so that a change in the map copies pointers and not what stands around.
+    nodes: Map<Name, Arc<Node>>,
 }
 
 /// Holds what stands at one name.
@@ -69,17 +70,17 @@ pub(crate) enum Claim {
 impl Table {
     /// Returns what stands at a name; `None` when it doesn't exist.
     pub(crate) fn node(&self, name: &[u8]) -> Option<&Node> {
-        self.nodes.get(name)
+        self.nodes.get(name).map(AsRef::as_ref)
     }
 
     /// Puts a part at a name, in place of the one of the same rank and service.
     pub(crate) fn put(&mut self, name: &Name, part: Part) {
         match self.nodes.get_mut(name) {
-            Some(node) => node.put(part),
+            Some(node) => Arc::make_mut(node).put(part),
             None => {
                 let mut node = Node::default();
                 node.put(part);
-                self.nodes.insert(name.clone(), node);
+                self.nodes.insert(name.clone(), Arc::new(node));
                 self.adopt(name.as_bytes());
             }
         }
@@ -88,6 +89,7 @@ impl Table {
     /// Takes the part of this rank and service away from a name.
     pub(crate) fn remove(&mut self, name: &Name, rank: Rank, service: &Option<ServiceName>) {
         if let Some(node) = self.nodes.get_mut(name) {
+            let node = Arc::make_mut(node);
             node.parts
                 .retain(|part| (part.rank, &part.service) != (rank, service));
             self.clear(name.as_bytes());
@@ -98,27 +100,27 @@ impl Table {
     fn adopt(&mut self, mut name: &[u8]) {
         while let Some(parent) = name::parent(name).filter(|parent| !parent.is_empty()) {
             if let Some(node) = self.nodes.get_mut(parent) {
-                node.children += 1;
+                Arc::make_mut(node).children += 1;
                 return;
             }
             let node = Node {
                 children: 1,
                 ..Node::default()
             };
-            self.nodes.insert(Name::from(parent), node);
+            self.nodes.insert(Name::from(parent), Arc::new(node));
             name = parent;
         }
     }
 
     /// Removes a name at which nothing stands any more, and those above that existed for it alone.
     fn clear(&mut self, mut name: &[u8]) {
-        while self.nodes.get(name).is_some_and(Node::is_gone) {
+        while self.nodes.get(name).is_some_and(|node| node.is_gone()) {
             self.nodes.remove(name);
             let Some(parent) = name::parent(name).filter(|parent| !parent.is_empty()) else {
                 return;
             };
             if let Some(node) = self.nodes.get_mut(parent) {
-                node.children -= 1;
+                Arc::make_mut(node).children -= 1;
             }
             name = parent;
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use super::{Additional, RrSet};
+use super::{Additional, More, RrSet};
 use crate::{
     name::Name,
     wire::{OWNER_IS_QUESTION, fixed, rtype},
@@ -156,27 +156,27 @@ impl Builder {
     fn finish(self) -> RrSet {
         let size = self.ends[0];
         let equal = (1..).zip(&self.ends).all(|(nth, end)| *end == nth * size);
+        let record_bytes = u16::try_from(size).ok().filter(|_| equal).unwrap_or(0);
+        let count = self.ends.len() as u32;
         let (bytes, ends) = self.additional;
-        let additional = (!ends.is_empty()).then(|| Additional {
-            bytes: bytes.into(),
-            ends: ends.into(),
-        });
-        let fixed = u16::try_from(size)
-            .ok()
-            .filter(|_| equal && additional.is_none());
-        RrSet {
-            rtype: self.rtype,
-            record_bytes: fixed.unwrap_or(0),
-            count: self.ends.len() as u32,
-            bytes: self.bytes.into(),
-            ends: if fixed.is_some() {
-                Box::default()
-            } else {
-                self.ends.into()
+        let more = More {
+            ends: match record_bytes {
+                0 => self.ends.into(),
+                _ => Box::default(),
             },
             weights: self.weights.into(),
-            additional: additional.map(Box::new),
+            additional: (!ends.is_empty()).then(|| Additional {
+                bytes: bytes.into(),
+                ends: ends.into(),
+            }),
             limit: None,
+        };
+        RrSet {
+            rtype: self.rtype,
+            record_bytes,
+            count,
+            bytes: self.bytes.into(),
+            more: (more != More::default()).then(|| Box::new(more)),
         }
     }
 }

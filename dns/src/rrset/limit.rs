@@ -29,14 +29,17 @@ impl RrSet {
     /// Lets answers have `max` records at the most; 0 is no limit.
     pub(crate) fn set_limit(&mut self, max: u32) {
         let limited = max != 0 && self.count > max;
-        self.limit = limited.then(|| {
+        let limit = limited.then(|| {
             let groups = match self.rtype {
                 rtype::SRV => self.by_priority(),
                 _ => Box::default(),
             };
             let count = max as usize;
-            Box::new(Limit { count, groups })
+            Limit { count, groups }
         });
+        if limit.is_some() || self.more.is_some() {
+            self.more.get_or_insert_default().limit = limit;
+        }
     }
 
     fn by_priority(&self) -> Box<[Group]> {

@@ -25,14 +25,21 @@ pub(crate) struct RrSet {
     record_bytes: u16,
     count: u32,
     bytes: Box<[u8]>,
-    /// Where each record ends in `bytes`; empty when they are equally long.
+    /// What most sets have nothing of.
+    more: Option<Box<More>>,
+}
+
+/// Holds what is needed where records differ in length or weight, or don't come alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct More {
+    /// Where each record ends in the set's bytes; empty when they are equally long.
     ends: Box<[u32]>,
     /// The sums of the weights up to and with each record; empty when all weigh the same.
     weights: Box<[u32]>,
     /// The addresses of the targets of SRV, SVCB and HTTPS records.
-    additional: Option<Box<Additional>>,
+    additional: Option<Additional>,
     /// Where an answer may not have all the records.
-    limit: Option<Box<Limit>>,
+    limit: Option<Limit>,
 }
 
 /// The address records that go with others: without owners, one group for each of those.
@@ -50,8 +57,7 @@ impl RrSet {
 
     /// Returns how many records an answer has when it has room.
     pub(crate) fn answered(&self) -> usize {
-        self.limit
-            .as_ref()
+        self.limit()
             .map_or_else(|| self.count(), |limit| limit.count)
     }
 
@@ -60,13 +66,21 @@ impl RrSet {
     ///
     /// Records beyond the set's limit are left out without a word: what is left is the answer.
     pub(crate) fn write(&self, answer: &mut Answer<'_>, seed: u64) {
-        let complete = if self.record_bytes != 0 && self.weights.is_empty() {
+        let position = answer.position();
+        let complete = if self.record_bytes != 0 && self.is_rotated() {
             self.write_rotated(answer, seed)
         } else {
-            self.write_each(answer, seed)
+            let mut complete = true;
+            self.each(seed, &mut |index| {
+                complete = answer.put(Section::Answer, 1, self.record(index));
+                complete
+            });
+            complete
         };
-        if !complete {
-            answer.set_truncated();
+        match self.additional() {
+            _ if !complete => answer.set_truncated(),
+            Some(additional) => self.write_targets(additional, position, answer, seed),
+            None => {}
         }
     }
 
@@ -106,24 +120,22 @@ impl RrSet {
         })
     }
 
-    fn write_each(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
-        let mut position = answer.position();
-        let mut complete = true;
-        self.each(seed, &mut |index| {
-            complete = answer.put(Section::Answer, 1, self.record(index));
-            complete
-        });
-        let Some(additional) = self.additional.as_ref().filter(|_| complete) else {
-            return complete;
-        };
+    /// Writes the addresses of the targets of the records that were written from `position` on.
+    fn write_targets(
+        &self,
+        additional: &Additional,
+        mut position: usize,
+        answer: &mut Answer<'_>,
+        seed: u64,
+    ) {
+        let target = self.target_offset();
         // The same seed gives the same records in the same order.
         self.each(seed, &mut |index| {
-            let offset = position + self.target_offset();
+            let offset = position + target;
             position += self.record(index).len();
             let mut records = additional.of(index);
             records.all(|record| answer.put_owned_by(Section::Additional, offset, record))
         });
-        complete
     }
 
     /// Calls `visit` with the place of each record that an answer has, in an order that `seed`
@@ -134,9 +146,10 @@ impl RrSet {
             left -= 1;
             visit(index) && left > 0
         };
-        match self.limit.as_ref().map_or(&[][..], |limit| &limit.groups) {
+        match self.limit().map_or(&[][..], |limit| &limit.groups) {
             [] => {
-                order::each(&self.weights, self.count(), seed, &mut visit);
+                let weights = self.more.as_ref().map_or(&[][..], |more| &more.weights);
+                order::each(weights, self.count(), seed, &mut visit);
             }
             groups => {
                 groups.iter().all(|group| group.each(seed, &mut visit));
@@ -153,9 +166,26 @@ impl RrSet {
         OWNER_IS_QUESTION.len() + FIXED_BYTES + 2 * numbers
     }
 
+    /// Tells whether an answer's records follow one another as here, whichever is the first.
+    fn is_rotated(&self) -> bool {
+        let grouped = |limit: &Limit| !limit.groups.is_empty();
+        let apart =
+            |more: &More| !more.weights.is_empty() || more.limit.as_ref().is_some_and(grouped);
+        !self.more.as_deref().is_some_and(apart)
+    }
+
+    fn additional(&self) -> Option<&Additional> {
+        self.more.as_ref()?.additional.as_ref()
+    }
+
+    fn limit(&self) -> Option<&Limit> {
+        self.more.as_ref()?.limit.as_ref()
+    }
+
     fn record(&self, index: usize) -> &[u8] {
+        let ends = self.more.as_ref().map_or(&[][..], |more| &more.ends);
         match usize::from(self.record_bytes) {
-            0 => &self.bytes[span(&self.ends, index)],
+            0 => &self.bytes[span(ends, index)],
             size => &self.bytes[index * size..][..size],
         }
     }
