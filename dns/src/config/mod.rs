@@ -1,8 +1,10 @@
 //! What the DNS part is configured by.
 
+mod cookies;
 mod domain;
 mod zone;
 
+pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
 pub use zone::{AllDown, ZoneConfig};
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub tcp_connections_max: usize,
     /// How many queries are answered on a TCP connection before it is closed; 0 is no limit.
     pub tcp_queries_max: u64,
+    /// Cookies, by which clients show that they have been reached at their address.
+    pub cookies: CookiesConfig,
 }
 
 impl Default for Config {
@@ -49,6 +53,7 @@ impl Default for Config {
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections_max: 1000,
             tcp_queries_max: 0,
+            cookies: CookiesConfig::default(),
         }
     }
 }
@@ -95,6 +100,9 @@ impl Config {
                 "tcp_idle_timeout".to_owned(),
                 "0s would refuse everybody".to_owned(),
             );
+        }
+        if let Err(reason) = self.cookies.load() {
+            problem("cookies.secret_file".to_owned(), reason);
         }
         problems
     }

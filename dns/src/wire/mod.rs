@@ -66,11 +66,13 @@ pub enum Rcode {
     Refused,
     /// The version of EDNS isn't known.
     BadVers,
+    /// A valid cookie is wanted (RFC 7873, section 8).
+    BadCookie,
 }
 
 impl Rcode {
     /// Every code that an answer can have.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
@@ -78,6 +80,7 @@ impl Rcode {
         Self::NotImp,
         Self::Refused,
         Self::BadVers,
+        Self::BadCookie,
     ];
 
     /// Returns the number, 12 bits wide.
@@ -90,6 +93,7 @@ impl Rcode {
             Self::NotImp => 4,
             Self::Refused => 5,
             Self::BadVers => 16,
+            Self::BadCookie => 23,
         }
     }
 
@@ -103,6 +107,7 @@ impl Rcode {
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
             Self::BadVers => "BADVERS",
+            Self::BadCookie => "BADCOOKIE",
         }
     }
 }
