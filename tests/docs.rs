@@ -101,10 +101,11 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
+    ("[dns.chaos]", "### `[dns.chaos]`"),
     ("[[dns.zones]]", "### `[[dns.zones]]`"),
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
@@ -128,6 +129,7 @@ fn the_reference_has_every_key_and_no_other() {
     let nested = [
         "zones",
         "cookies",
+        "chaos",
         "listeners",
         "routes",
         "timeouts",

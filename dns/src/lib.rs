@@ -38,7 +38,7 @@ mod wire;
 mod zone;
 mod zones;
 
-pub use crate::config::{AllDown, Config, CookiesConfig, Domain, Mailbox, ZoneConfig};
+pub use crate::config::{AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, ZoneConfig};
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use metrics::{Counters, Metrics};

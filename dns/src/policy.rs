@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{Config, Cookies};
+use crate::{
+    Config, Cookies,
+    wire::{CLASS_CH, OWNER_IS_QUESTION, fixed, rtype},
+};
 
 /// Holds the parts of the configuration that decide the form of answers.
 #[derive(Debug, Clone)]
@@ -12,6 +15,12 @@ pub(crate) struct Policy {
     /// Makes and checks cookies; without it there are none.
     pub(crate) cookies: Option<Arc<Cookies>>,
     cookies_required: bool,
+    /// The name of this server (RFC 5001); empty when it isn't told.
+    pub(crate) nsid: Box<[u8]>,
+    /// The whole TXT record of `version.bind` in class CH.
+    pub(crate) chaos_version: Option<Box<[u8]>>,
+    /// The whole TXT record of `id.server` in class CH.
+    pub(crate) chaos_id: Option<Box<[u8]>>,
 }
 
 impl Policy {
@@ -21,6 +30,9 @@ impl Policy {
             udp_payload_max: config.udp_payload_max,
             cookies: None,
             cookies_required: config.cookies.required,
+            nsid: config.nsid.as_bytes().into(),
+            chaos_version: chaos_record(&config.chaos.version),
+            chaos_id: chaos_record(&config.chaos.id),
         }
     }
 
@@ -28,4 +40,17 @@ impl Policy {
     pub(crate) fn demands_cookies(&self) -> bool {
         self.cookies_required && self.cookies.is_some()
     }
+}
+
+/// Encodes a TXT record in class CH with a text of at most 255 bytes; `None` without one.
+fn chaos_record(text: &str) -> Option<Box<[u8]>> {
+    let len = u8::try_from(text.len()).ok().filter(|len| *len > 0)?;
+    let mut fields = fixed(rtype::TXT, 0, 1 + text.len());
+    let [_, _, class @ .., _, _, _, _, _, _] = &mut fields;
+    *class = CLASS_CH.to_be_bytes();
+    Some(
+        [&OWNER_IS_QUESTION[..], &fields, &[len], text.as_bytes()]
+            .concat()
+            .into(),
+    )
 }

@@ -1,9 +1,11 @@
 //! What the DNS part is configured by.
 
+mod chaos;
 mod cookies;
 mod domain;
 mod zone;
 
+pub use chaos::ChaosConfig;
 pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
 pub use zone::{AllDown, ZoneConfig};
@@ -40,6 +42,11 @@ pub struct Config {
     pub tcp_queries_max: u64,
     /// Cookies, by which clients show that they have been reached at their address.
     pub cookies: CookiesConfig,
+    /// The name of this server for clients that ask for it (NSID, RFC 5001), at most 64 bytes;
+    /// empty, it isn't told.
+    pub nsid: String,
+    /// What is told of the server in class CH.
+    pub chaos: ChaosConfig,
 }
 
 impl Default for Config {
@@ -54,6 +61,8 @@ impl Default for Config {
             tcp_connections_max: 1000,
             tcp_queries_max: 0,
             cookies: CookiesConfig::default(),
+            nsid: String::new(),
+            chaos: ChaosConfig::default(),
         }
     }
 }
@@ -103,6 +112,12 @@ impl Config {
         }
         if let Err(reason) = self.cookies.load() {
             problem("cookies.secret_file".to_owned(), reason);
+        }
+        if let Some(reason) = chaos::nsid_problem(&self.nsid) {
+            problem("nsid".to_owned(), reason);
+        }
+        for (key, reason) in self.chaos.problems() {
+            problem(format!("chaos.{key}"), reason);
         }
         problems
     }

@@ -52,6 +52,25 @@ fn what_cannot_work_is_a_problem_with_its_key() {
 }
 
 #[test]
+fn what_is_told_of_the_server_has_to_fit() {
+    let texts = |nsid: usize, chaos: usize| {
+        let (nsid, chaos) = ("é".repeat(nsid / 2), "x".repeat(chaos));
+        problems(&format!(
+            "nsid = \"{nsid}\"\n[chaos]\nversion = \"{chaos}\"\nid = \"{chaos}\"\n"
+        ))
+    };
+    assert_eq!(texts(64, 255), <[String; 0]>::default());
+    assert_eq!(
+        texts(66, 256),
+        [
+            "nsid: 66 bytes, more than 64",
+            "chaos.version: 256 bytes, more than 255",
+            "chaos.id: 256 bytes, more than 255",
+        ]
+    );
+}
+
+#[test]
 fn a_zone_below_another_is_a_problem_wherever_it_stands() {
     let zones = |domains: &[&str]| {
         let zones = domains

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use registry::Snapshot;
 
-use super::{tests::some_zones, *};
+use super::{
+    tests::{EXTENDED_ERROR_BYTES, some_zones},
+    *,
+};
 use crate::{
     Config, Cookies,
-    testing::{Ask, Reply, reply},
+    testing::{Ask, Reply, option, reply},
 };
 
 const SUBNET: u16 = 8;
@@ -241,4 +244,75 @@ fn nothing_but_a_cookie_can_be_asked_for() {
         assert_eq!(ask(&first), ("NOERROR", first.clone()));
         assert_eq!(ask(&[1; 24]), ("BADCOOKIE", first));
     }
+}
+
+const NSID: u16 = 3;
+
+fn chaos(name: &str, qtype: u16) -> Ask {
+    let mut ask = Ask::new(name, qtype);
+    ask.class = 3;
+    ask
+}
+
+#[test]
+fn the_server_has_a_name_for_those_who_ask() {
+    let named = with_cookies("nsid = \"ns-1\"");
+    for content in [&[][..], b"ignored"] {
+        let ask = web().options(&[(NSID, content)]);
+        assert_eq!(ask.of(&named).options(), [(NSID, b"ns-1".to_vec())]);
+        assert_eq!(ask.of(&some_zones()).options(), []);
+    }
+    assert_eq!(web().options(&[]).of(&named).options(), []);
+}
+
+#[test]
+fn a_server_tells_of_itself_what_it_is_told_to() {
+    let zones = with_cookies("[chaos]\nversion = \"7.1\"\nid = \"ns-1\"\n");
+    for (name, text) in [
+        ("version.bind", "7.1"),
+        ("VERSION.server", "7.1"),
+        ("id.Server", "ns-1"),
+        ("hostname.bind", "ns-1"),
+    ] {
+        for qtype in [rtype::TXT, rtype::ANY] {
+            let reply = chaos(name, qtype).of(&zones);
+            assert_eq!(
+                (reply.rcode(), reply.order()),
+                ("NOERROR", vec![text.into()])
+            );
+            assert_eq!(u16::from(reply.message.answers[0].dns_class), 3);
+            assert!(reply.authoritative());
+        }
+        let reply = chaos(name, rtype::A).of(&zones);
+        assert_eq!((reply.rcode(), reply.order()), ("NOERROR", vec![]));
+        let silent = chaos(name, rtype::TXT);
+        assert_eq!(silent.of(&some_zones()).rcode(), "REFUSED");
+        assert_eq!(extended_error(&silent, &some_zones()), Some(18));
+    }
+    let other = chaos("authors.bind", rtype::TXT);
+    assert_eq!(other.of(&zones).rcode(), "REFUSED");
+}
+
+#[test]
+fn the_longest_of_everything_has_room_in_the_smallest_answer() {
+    let (nsid, text) = ("n".repeat(64), "v".repeat(255));
+    let zones = with_cookies(&format!("nsid = \"{nsid}\"\nchaos.id = \"{text}\"\n"));
+    let subnet = [&[0, 2, 128, 0][..], &[1; 16]].concat();
+    let options: [(u16, &[u8]); 3] = [(NSID, &[]), (SUBNET, &subnet), (COOKIE, &[1; 8])];
+    let options = options
+        .map(|(code, content)| option(code, content))
+        .concat();
+    let reply = chaos("hostname.bind", rtype::TXT)
+        .edns(512, 0, 0, &options)
+        .of(&zones);
+    assert_eq!((reply.truncated(), reply.order()), (false, vec![text]));
+    assert_eq!(reply.options().len(), 3);
+    let label = "x".repeat(60);
+    let long = [&*label, &label, &label, &label[..57], "svc.internal"].join(".");
+    let reply = Ask::new(&long, rtype::A)
+        .edns(512, 0, 0, &options)
+        .of(&zones);
+    assert_eq!((reply.rcode(), reply.truncated()), ("NXDOMAIN", false));
+    assert_eq!(reply.message.authorities.len(), 1);
+    assert!(reply.bytes.len() <= 512 - EXTENDED_ERROR_BYTES);
 }

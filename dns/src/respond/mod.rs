@@ -1,5 +1,7 @@
 //! Answers a query.
 
+mod chaos;
+
 use std::net::IpAddr;
 
 use crate::{
@@ -8,8 +10,8 @@ use crate::{
     cookie::COOKIE_BYTES,
     table::Node,
     wire::{
-        Answer, CLASS_IN, ExtendedError, HEADER_BYTES, Opt, Query, Question, Section, pointer,
-        rtype,
+        Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, Opt, Query, Question, Section,
+        pointer, rtype,
     },
     zone::{Words, Zone},
 };
@@ -71,10 +73,11 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     let Some(query) = Query::parse(request.message) else {
         return Outcome::Dropped;
     };
+    let policy = zones.policy();
     let limit = match request.transport {
         Transport::Tcp => TCP_PAYLOAD_MAX,
         Transport::Udp => {
-            let payload_max = zones.policy().udp_payload_max;
+            let payload_max = policy.udp_payload_max;
             let payload = query
                 .edns
                 .as_ref()
@@ -83,9 +86,11 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
         }
     };
     let (cookie, new_cookie) = exchange_cookies(zones, request, &query);
+    let nsid = Some(&*policy.nsid).filter(|nsid| !nsid.is_empty());
     let opt = query.edns.as_ref().map(|edns| Opt {
-        payload: zones.policy().udp_payload_max,
+        payload: policy.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
+        nsid: nsid.filter(|_| edns.nsid_asked),
         subnet: edns.subnet,
         cookie: new_cookie,
     });
@@ -155,8 +160,10 @@ fn answer_question(
     answer: &mut Answer<'_>,
     seed: u64,
 ) -> Rcode {
-    if question.class != CLASS_IN {
-        return refuse(answer, ExtendedError::NotAuthoritative);
+    match question.class {
+        CLASS_IN => {}
+        CLASS_CH => return chaos::answer_chaos(zones.policy(), question, answer),
+        _ => return refuse(answer, ExtendedError::NotAuthoritative),
     }
     match question.qtype {
         // Transfers aren't offered (RFC 5936, section 2.2.1).

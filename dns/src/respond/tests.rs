@@ -13,7 +13,7 @@ const SOA: &str =
     "svc.internal. 5 SOA ns.svc.internal. hostmaster.svc.internal. 7 3600 600 604800 5";
 
 /// What stays free in an answer with EDNS.
-const EXTENDED_ERROR_BYTES: usize = 6;
+pub(super) const EXTENDED_ERROR_BYTES: usize = 6;
 
 /// `web` with two instances, the second of them with a v6 address too, and others in odd states.
 pub(super) fn some_zones() -> Zones {

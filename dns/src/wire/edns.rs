@@ -17,6 +17,7 @@ const FLAG_DO: u8 = 0x80;
 
 /// Codes of options.
 mod code {
+    pub(super) const NSID: u16 = 3;
     pub(super) const SUBNET: u16 = 8;
     pub(super) const COOKIE: u16 = 10;
     pub(super) const EXTENDED_ERROR: u16 = 15;
@@ -31,6 +32,8 @@ pub(crate) struct Edns<'a> {
     pub(crate) version: u8,
     /// Whether signatures are asked for (DO).
     pub(crate) dnssec_ok: bool,
+    /// Whether the server's name is asked for (RFC 5001).
+    pub(crate) nsid_asked: bool,
     /// The content of the client subnet option (RFC 7871, section 6), when it is well-formed.
     pub(crate) subnet: Option<&'a [u8]>,
     /// The cookie, when it is well-formed.
@@ -63,6 +66,7 @@ impl<'a> Edns<'a> {
             payload,
             version: ttl[1],
             dnssec_ok: ttl[2] & FLAG_DO != 0,
+            nsid_asked: false,
             subnet: None,
             cookie: None,
         };
@@ -90,6 +94,11 @@ impl<'a> Edns<'a> {
     /// Takes an option; returns whether it is well-formed, which those that we don't know are.
     fn read_option(&mut self, code: u16, content: &'a [u8]) -> bool {
         match code {
+            // A content is to be ignored (RFC 5001, section 2.1).
+            code::NSID => {
+                self.nsid_asked = true;
+                true
+            }
             code::SUBNET if self.subnet.is_none() => {
                 self.subnet = Some(content).filter(|content| is_subnet(content));
                 self.subnet.is_some()
@@ -141,6 +150,8 @@ pub(crate) struct Opt<'a> {
     pub(crate) payload: u16,
     /// Repeated from the query (RFC 3225, section 3), although nothing here is signed.
     pub(crate) dnssec_ok: bool,
+    /// The server's name, where it is asked for and told.
+    pub(crate) nsid: Option<&'a [u8]>,
     /// The query's client subnet. Its scope stays 0: the answer is the same for every client.
     pub(crate) subnet: Option<&'a [u8]>,
     /// A new cookie for who sent one.
@@ -151,6 +162,7 @@ impl Opt<'_> {
     /// Returns the most bytes that the record takes, with an extended error.
     pub(super) fn len_max(&self) -> usize {
         let options = [
+            self.nsid.map(<[u8]>::len),
             self.subnet.map(<[u8]>::len),
             self.cookie.map(|cookie| cookie.len()),
         ];
@@ -167,6 +179,9 @@ impl Opt<'_> {
         error: Option<ExtendedError>,
     ) -> usize {
         let mut at = OPT_BYTES;
+        if let Some(nsid) = self.nsid {
+            at = put_option(out, at, code::NSID, nsid);
+        }
         if let Some(subnet) = self.subnet {
             at = put_option(out, at, code::SUBNET, subnet);
         }

@@ -26,6 +26,9 @@ pub(crate) const OWNER_IS_QUESTION: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 /// The class of the internet.
 pub(crate) const CLASS_IN: u16 = 1;
 
+/// The class in which servers tell of themselves (RFC 4892).
+pub(crate) const CLASS_CH: u16 = 3;
+
 /// Types of records and of questions.
 pub(crate) mod rtype {
     pub(crate) const A: u16 = 1;
