@@ -77,12 +77,9 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     let limit = match request.transport {
         Transport::Tcp => TCP_PAYLOAD_MAX,
         Transport::Udp => {
-            let payload_max = policy.udp_payload_max;
-            let payload = query
-                .edns
-                .as_ref()
-                .map_or(UDP_PAYLOAD_MIN, |edns| edns.payload);
-            usize::from(payload.clamp(UDP_PAYLOAD_MIN, payload_max.max(UDP_PAYLOAD_MIN)))
+            let payload_max = policy.udp_payload_max.max(UDP_PAYLOAD_MIN);
+            let payload = query.edns.map_or(UDP_PAYLOAD_MIN, |edns| edns.payload);
+            usize::from(payload.clamp(UDP_PAYLOAD_MIN, payload_max))
         }
     };
     let (cookie, new_cookie) = exchange_cookies(zones, request, &query);
@@ -92,6 +89,9 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
         dnssec_ok: edns.dnssec_ok,
         nsid: nsid.filter(|_| edns.nsid_asked),
         subnet: edns.subnet,
+        // Over UDP there is nothing to keep, and the option is ignored.
+        keepalive: (request.transport == Transport::Tcp && edns.keepalive_asked)
+            .then_some(policy.tcp_keepalive),
         cookie: new_cookie,
     });
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {

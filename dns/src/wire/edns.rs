@@ -9,6 +9,9 @@ const OPT_BYTES: usize = 1 + FIXED_BYTES;
 /// The length of what stands before an option's content: 2 bytes of code, 2 of length.
 const OPTION_HEAD_BYTES: usize = 4;
 
+/// The length of a keepalive's content.
+const KEEPALIVE_BYTES: usize = 2;
+
 /// The length of an extended error without a text.
 const EXTENDED_ERROR_BYTES: usize = OPTION_HEAD_BYTES + 2;
 
@@ -20,6 +23,7 @@ mod code {
     pub(super) const NSID: u16 = 3;
     pub(super) const SUBNET: u16 = 8;
     pub(super) const COOKIE: u16 = 10;
+    pub(super) const KEEPALIVE: u16 = 11;
     pub(super) const EXTENDED_ERROR: u16 = 15;
 }
 
@@ -34,6 +38,8 @@ pub(crate) struct Edns<'a> {
     pub(crate) dnssec_ok: bool,
     /// Whether the server's name is asked for (RFC 5001).
     pub(crate) nsid_asked: bool,
+    /// Whether the client wants to keep a TCP connection (RFC 7828).
+    pub(crate) keepalive_asked: bool,
     /// The content of the client subnet option (RFC 7871, section 6), when it is well-formed.
     pub(crate) subnet: Option<&'a [u8]>,
     /// The cookie, when it is well-formed.
@@ -67,6 +73,7 @@ impl<'a> Edns<'a> {
             version: ttl[1],
             dnssec_ok: ttl[2] & FLAG_DO != 0,
             nsid_asked: false,
+            keepalive_asked: false,
             subnet: None,
             cookie: None,
         };
@@ -97,6 +104,11 @@ impl<'a> Edns<'a> {
             // A content is to be ignored (RFC 5001, section 2.1).
             code::NSID => {
                 self.nsid_asked = true;
+                true
+            }
+            // Clients have no say in how long.
+            code::KEEPALIVE => {
+                self.keepalive_asked = true;
                 true
             }
             code::SUBNET if self.subnet.is_none() => {
@@ -154,6 +166,8 @@ pub(crate) struct Opt<'a> {
     pub(crate) nsid: Option<&'a [u8]>,
     /// The query's client subnet. Its scope stays 0: the answer is the same for every client.
     pub(crate) subnet: Option<&'a [u8]>,
+    /// How long the connection is kept without a query, in units of 100 ms (RFC 7828).
+    pub(crate) keepalive: Option<u16>,
     /// A new cookie for who sent one.
     pub(crate) cookie: Option<[u8; COOKIE_BYTES]>,
 }
@@ -164,6 +178,7 @@ impl Opt<'_> {
         let options = [
             self.nsid.map(<[u8]>::len),
             self.subnet.map(<[u8]>::len),
+            self.keepalive.map(|_| KEEPALIVE_BYTES),
             self.cookie.map(|cookie| cookie.len()),
         ];
         let options = options.into_iter().flatten();
@@ -184,6 +199,9 @@ impl Opt<'_> {
         }
         if let Some(subnet) = self.subnet {
             at = put_option(out, at, code::SUBNET, subnet);
+        }
+        if let Some(keepalive) = self.keepalive {
+            at = put_option(out, at, code::KEEPALIVE, &keepalive.to_be_bytes());
         }
         if let Some(cookie) = self.cookie {
             at = put_option(out, at, code::COOKIE, &cookie);
