@@ -305,4 +305,6 @@ mod edns_tests;
 #[cfg(test)]
 mod http_tests;
 #[cfg(test)]
+mod probe_tests;
+#[cfg(test)]
 mod tests;
