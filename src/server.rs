@@ -25,6 +25,8 @@ const RELOADS_MAX: usize = 16;
 /// requests under way finish.
 pub struct Server {
     config: Arc<Config>,
+    /// DNS cookies with a secret of this process's own; those of before a reload stay good.
+    own_cookies: Arc<dns::Cookies>,
     controls: Controls,
     views: Views,
     dns_metrics: Arc<dns::Metrics>,
@@ -52,12 +54,14 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, Problem> {
         let log = proxy::AccessLog::open(&config.proxy.access_log);
         let log = log.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
+        let own_cookies = own_cookies()?;
+        let cookies = cookies(&config, &own_cookies)?;
         let listeners = Listeners::default();
         let pending = listeners.bind(&config, config.workers)?;
 
         let controls = registry::start(config.registry.clone());
         set_sources(&controls, &config).await?;
-        let views = Views::start(&config, &controls, log);
+        let views = Views::start(&config, cookies, &controls, log);
         let dns_metrics = Arc::new(dns::Metrics::new(config.workers));
         let workers = start_workers(&config, &views)?;
         let (draining, watched) = watch::channel(false);
@@ -75,6 +79,7 @@ impl Server {
         );
         let mut server = Self {
             config: Arc::new(config),
+            own_cookies,
             controls,
             views,
             dns_metrics,
@@ -148,10 +153,11 @@ impl Server {
     ///
     /// Returns what can't be done, by the key that asks for it; then nothing has changed.
     pub async fn reconfigure(&mut self, config: Config) -> Result<(), Problem> {
-        // First whatever can fail. Also when nothing is different: the token's file may say something
-        // new, and the access log may have been moved away.
+        // First whatever can fail. Also when nothing is different: the files of secrets may say
+        // something new, and the access log may have been moved away.
         let pending = self.listeners.bind(&config, self.workers.count())?;
         let access = access(&config)?;
+        let cookies = cookies(&config, &self.own_cookies)?;
         let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
         reopened.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
         for key in needs_restart(&self.config, &config) {
@@ -161,7 +167,7 @@ impl Server {
         self.admin.set_access(access);
         // Sources first: a name that a new one could own must not be denied in a zone that is new, too.
         set_sources(&self.controls, &config).await?;
-        self.views.reconfigure(&config).await;
+        self.views.reconfigure(&config, cookies).await;
         self.apply_listeners(pending, &config).await?;
         self.config = config;
         Ok(())
@@ -219,6 +225,23 @@ fn access(config: &Config) -> Result<Access, Problem> {
     let token = config.admin.token();
     let token = token.map_err(|reason| Problem::new("admin.token_file", reason))?;
     Ok(Access::new(token, config.admin.listen.ip()))
+}
+
+/// Makes DNS cookies with a secret that nobody else has.
+fn own_cookies() -> Result<Arc<dns::Cookies>, Problem> {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| {
+        let reason = format!("can't make up a secret: {error}");
+        Problem::new("dns.cookies.secret_file", reason)
+    })?;
+    Ok(Arc::new(dns::Cookies::new(secret)))
+}
+
+/// Returns the DNS cookies that a configuration asks for, or `own` ones.
+fn cookies(config: &Config, own: &Arc<dns::Cookies>) -> Result<Arc<dns::Cookies>, Problem> {
+    let loaded = config.dns.cookies.load();
+    let loaded = loaded.map_err(|reason| Problem::new("dns.cookies.secret_file", reason))?;
+    Ok(loaded.map_or_else(|| Arc::clone(own), Arc::new))
 }
 
 /// Lists what is different and can't be changed in a running process.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use dns::Zones;
+use dns::{Cookies, Zones};
 use proxy::{AccessLog, RouteTable};
 use registry::{Controls, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,15 +25,21 @@ pub(crate) struct Views {
 #[derive(Debug)]
 struct Reconfigure {
     config: Arc<Config>,
+    cookies: Arc<Cookies>,
     done: oneshot::Sender<()>,
 }
 
 impl Views {
     /// Makes the first views and starts the task that renews them.
-    pub(crate) fn start(config: &Config, controls: &Controls, log: AccessLog) -> Self {
+    pub(crate) fn start(
+        config: &Config,
+        cookies: Arc<Cookies>,
+        controls: &Controls,
+        log: AccessLog,
+    ) -> Self {
         let mut snapshots = controls.snapshots();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let zones = Zones::build(&config.dns, &snapshot);
+        let zones = Zones::build(&config.dns, &snapshot).with_cookies(cookies);
         let routes = RouteTable::build(&config.proxy, &config.domains(), &snapshot, None);
         let (published, version) = watch::channel(snapshot.version());
         let (configs, reconfigures) = mpsc::channel(1);
@@ -77,10 +83,14 @@ impl Views {
     }
 
     /// Makes the views by another configuration; returns when they are in use.
-    pub(crate) async fn reconfigure(&self, config: &Arc<Config>) {
+    pub(crate) async fn reconfigure(&self, config: &Arc<Config>, cookies: Arc<Cookies>) {
         let (done, finished) = oneshot::channel();
         let config = Arc::clone(config);
-        let reconfigure = Reconfigure { config, done };
+        let reconfigure = Reconfigure {
+            config,
+            cookies,
+            done,
+        };
         if self.configs.send(reconfigure).await.is_ok() {
             // It fails only when the task has ended, with the process.
             finished.await.ok();
@@ -107,8 +117,8 @@ impl Renewal {
                     Err(_) => return,
                 },
                 reconfigure = reconfigures.recv() => match reconfigure {
-                    Some(Reconfigure { config, done }) => {
-                        self.rebuild(&config);
+                    Some(Reconfigure { config, cookies, done }) => {
+                        self.rebuild(&config, cookies);
                         // Who asked may be gone.
                         done.send(()).ok();
                     }
@@ -126,9 +136,9 @@ impl Renewal {
         self.publish(zones, routes, new);
     }
 
-    fn rebuild(&mut self, config: &Config) {
+    fn rebuild(&mut self, config: &Config, cookies: Arc<Cookies>) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
-        let zones = Zones::build(&config.dns, &new);
+        let zones = Zones::build(&config.dns, &new).with_cookies(cookies);
         let old = self.proxy.table();
         self.proxy.configure(&config.proxy);
         let routes = RouteTable::build(&config.proxy, &config.domains(), &new, Some(&old));

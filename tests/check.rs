@@ -72,6 +72,10 @@ fn mistakes_are_found_with_their_place() {
             "s.toml:2:1: admin.token_file: can't read none",
         ),
         (
+            "[dns.cookies]\nsecret_file = 's.toml'\n",
+            "s.toml:2:1: dns.cookies.secret_file: s.toml: line 1 is not 32 hexadecimal digits",
+        ),
+        (
             "[dns]\nlisten = ['${NO_SUCH_VARIABLE}']\n",
             "`NO_SUCH_VARIABLE` is not set",
         ),

@@ -101,9 +101,11 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 16] = [
+const TABLES: [(&str, &str); 18] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
+    ("[dns.cookies]", "### `[dns.cookies]`"),
+    ("[dns.chaos]", "### `[dns.chaos]`"),
     ("[[dns.zones]]", "### `[[dns.zones]]`"),
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
@@ -126,6 +128,8 @@ fn the_reference_has_every_key_and_no_other() {
     let sections: BTreeSet<&str> = ["dns", "proxy", "admin", "registry", "sources", "log"].into();
     let nested = [
         "zones",
+        "cookies",
+        "chaos",
         "listeners",
         "routes",
         "timeouts",

@@ -16,11 +16,13 @@
 mod batch;
 mod clock;
 mod config;
+mod cookie;
 mod excerpt;
 mod explain;
 mod http;
 mod metrics;
 mod name;
+mod policy;
 mod records;
 mod respond;
 mod reverse;
@@ -36,7 +38,8 @@ mod wire;
 mod zone;
 mod zones;
 
-pub use crate::config::{AllDown, Config, Domain, Mailbox, ZoneConfig};
+pub use crate::config::{AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, ZoneConfig};
+pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use metrics::{Counters, Metrics};
 pub use respond::{Outcome, Request, Transport, respond};

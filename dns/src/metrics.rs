@@ -14,7 +14,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::{Outcome, Rcode, Transport};
+use crate::{CookieKind, Outcome, Rcode, Transport};
 
 /// Holds one worker's numbers.
 ///
@@ -27,6 +27,8 @@ pub struct Counters {
     queries: [Number; 2],
     /// Answers by code, in the order of [`Rcode::ALL`].
     answers: [Number; Rcode::ALL.len()],
+    /// Answered queries by cookie, in the order of [`CookieKind::ALL`].
+    cookies: [Number; CookieKind::ALL.len()],
     truncated: Number,
     dropped: Number,
     unsent: Number,
@@ -60,9 +62,13 @@ impl Counters {
         match outcome {
             Outcome::Dropped => self.dropped.add(1),
             Outcome::Answered {
-                rcode, truncated, ..
+                rcode,
+                truncated,
+                cookie,
+                ..
             } => {
                 self.answers[rcode as usize].add(1);
+                self.cookies[cookie as usize].add(1);
                 if truncated {
                     self.truncated.add(1);
                 }
@@ -127,10 +133,18 @@ impl Collector for Metrics {
             let labels = [("rcode", rcode.label())];
             ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
         }
+        let name = "signpost_dns_cookies";
+        let help = "Answered queries by the cookie that came with them";
+        let mut family = encoder.encode_descriptor(name, help, None, counter)?;
+        for kind in CookieKind::ALL {
+            let sum = self.sum(|worker| &worker.cookies[kind as usize]);
+            let labels = [("kind", kind.label())];
+            ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
+        }
         for (name, help, sum) in [
             (
                 "signpost_dns_truncated_answers",
-                "Answers that were cut for want of room (TC)",
+                "Answers that send the client to TCP (TC)",
                 self.sum(|worker| &worker.truncated),
             ),
             (
@@ -168,6 +182,10 @@ mod tests {
             bytes: 1,
             rcode,
             truncated,
+            cookie: match truncated {
+                true => CookieKind::ClientOnly,
+                false => CookieKind::Absent,
+            },
         };
         let [one, two] = metrics.workers() else {
             panic!("there are two workers");
@@ -189,6 +207,8 @@ mod tests {
             "signpost_dns_answers_total{rcode=\"NOERROR\"} 2",
             "signpost_dns_answers_total{rcode=\"BADVERS\"} 1",
             "signpost_dns_answers_total{rcode=\"REFUSED\"} 0",
+            "signpost_dns_cookies_total{kind=\"absent\"} 2",
+            "signpost_dns_cookies_total{kind=\"client_only\"} 1",
             "signpost_dns_truncated_answers_total 1",
             "signpost_dns_dropped_queries_total 1",
             "signpost_dns_unsent_answers_total 0",

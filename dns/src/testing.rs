@@ -113,6 +113,7 @@ pub(crate) fn reply(zones: &Zones, query: &[u8], transport: Transport, seed: u64
         bytes,
         rcode,
         truncated,
+        ..
     } = outcome
     else {
         return None;

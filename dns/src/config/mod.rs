@@ -1,8 +1,12 @@
 //! What the DNS part is configured by.
 
+mod chaos;
+mod cookies;
 mod domain;
 mod zone;
 
+pub use chaos::ChaosConfig;
+pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
 pub use zone::{AllDown, ZoneConfig};
 
@@ -36,6 +40,13 @@ pub struct Config {
     pub tcp_connections_max: usize,
     /// How many queries are answered on a TCP connection before it is closed; 0 is no limit.
     pub tcp_queries_max: u64,
+    /// Cookies, by which clients show that they have been reached at their address.
+    pub cookies: CookiesConfig,
+    /// The name of this server for clients that ask for it (NSID, RFC 5001), at most 64 bytes;
+    /// empty, it isn't told.
+    pub nsid: String,
+    /// What is told of the server in class CH.
+    pub chaos: ChaosConfig,
 }
 
 impl Default for Config {
@@ -49,6 +60,9 @@ impl Default for Config {
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections_max: 1000,
             tcp_queries_max: 0,
+            cookies: CookiesConfig::default(),
+            nsid: String::new(),
+            chaos: ChaosConfig::default(),
         }
     }
 }
@@ -95,6 +109,15 @@ impl Config {
                 "tcp_idle_timeout".to_owned(),
                 "0s would refuse everybody".to_owned(),
             );
+        }
+        if let Err(reason) = self.cookies.load() {
+            problem("cookies.secret_file".to_owned(), reason);
+        }
+        if let Some(reason) = chaos::nsid_problem(&self.nsid) {
+            problem("nsid".to_owned(), reason);
+        }
+        for (key, reason) in self.chaos.problems() {
+            problem(format!("chaos.{key}"), reason);
         }
         problems
     }

@@ -32,6 +32,7 @@ fn a_zone_is_read_with_all_its_keys() {
 fn what_cannot_work_is_a_problem_with_its_key() {
     let text = "listen = [\"127.0.0.1:53\", \"[::1]:53\", \"127.0.0.1:53\"]\n\
         udp_payload_max = 100\ntcp_connections_max = 0\ntcp_idle_timeout = \"0s\"\n\
+        cookies = { secret_file = \"/dev/null\" }\n\
         [[zones]]\ndomain = \"a.b\"\nttl = \"8days\"\n[[zones]]\ndomain = \"A.b.\"\n\
         negative_ttl = \"5ms\"\n[[zones]]\ndomain = \"x.a.b\"\n";
     assert_eq!(
@@ -45,6 +46,26 @@ fn what_cannot_work_is_a_problem_with_its_key() {
             "udp_payload_max: 100 is not between 512 and 4096",
             "tcp_connections_max: 0 would refuse everybody",
             "tcp_idle_timeout: 0s would refuse everybody",
+            "cookies.secret_file: /dev/null is empty",
+        ]
+    );
+}
+
+#[test]
+fn what_is_told_of_the_server_has_to_fit() {
+    let texts = |nsid: usize, chaos: usize| {
+        let (nsid, chaos) = ("é".repeat(nsid / 2), "x".repeat(chaos));
+        problems(&format!(
+            "nsid = \"{nsid}\"\n[chaos]\nversion = \"{chaos}\"\nid = \"{chaos}\"\n"
+        ))
+    };
+    assert_eq!(texts(64, 255), <[String; 0]>::default());
+    assert_eq!(
+        texts(66, 256),
+        [
+            "nsid: 66 bytes, more than 64",
+            "chaos.version: 256 bytes, more than 255",
+            "chaos.id: 256 bytes, more than 255",
         ]
     );
 }

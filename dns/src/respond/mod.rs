@@ -1,13 +1,16 @@
 //! Answers a query.
 
+mod chaos;
+
 use std::net::IpAddr;
 
 use crate::{
-    Rcode, Zones,
+    CookieKind, Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
+    cookie::COOKIE_BYTES,
     table::Node,
     wire::{
-        Answer, CLASS_IN, Edns, ExtendedError, HEADER_BYTES, Opt, Query, Question, Section,
+        Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, Opt, Query, Question, Section,
         pointer, rtype,
     },
     zone::{Words, Zone},
@@ -52,8 +55,11 @@ pub enum Outcome {
         bytes: usize,
         /// How the query went.
         rcode: Rcode,
-        /// Whether records were left out for want of room (TC).
+        /// Whether the client should ask again over TCP (TC): records were left out for want of
+        /// room, or it has shown no cookie.
         truncated: bool,
+        /// What cookie the query came with.
+        cookie: CookieKind,
     },
     /// Nobody is answered: there is no whole header, or it is an answer itself.
     Dropped,
@@ -67,38 +73,85 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     let Some(query) = Query::parse(request.message) else {
         return Outcome::Dropped;
     };
-    let payload_max = zones.udp_payload_max();
+    let policy = zones.policy();
     let limit = match request.transport {
         Transport::Tcp => TCP_PAYLOAD_MAX,
         Transport::Udp => {
+            let payload_max = policy.udp_payload_max.max(UDP_PAYLOAD_MIN);
             let payload = query.edns.map_or(UDP_PAYLOAD_MIN, |edns| edns.payload);
-            usize::from(payload.clamp(UDP_PAYLOAD_MIN, payload_max.max(UDP_PAYLOAD_MIN)))
+            usize::from(payload.clamp(UDP_PAYLOAD_MIN, payload_max))
         }
     };
-    let opt = query.edns.as_ref().map(|edns| opt(zones, edns));
+    let (cookie, new_cookie) = exchange_cookies(zones, request, &query);
+    let nsid = Some(&*policy.nsid).filter(|nsid| !nsid.is_empty());
+    let opt = query.edns.as_ref().map(|edns| Opt {
+        payload: policy.udp_payload_max,
+        dnssec_ok: edns.dnssec_ok,
+        nsid: nsid.filter(|_| edns.nsid_asked),
+        subnet: edns.subnet,
+        // Over UDP there is nothing to keep, and the option is ignored.
+        keepalive: (request.transport == Transport::Tcp && edns.keepalive_asked)
+            .then_some(policy.tcp_keepalive),
+        cookie: new_cookie,
+    });
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
-    let rcode = match (query.fault, &query.question) {
-        (Some(fault), _) => fault,
-        (None, Some(question)) => answer_question(zones, question, &mut answer, request.seed),
-        (None, None) => Rcode::FormErr,
-    };
+    let rcode = answer_query(zones, request, &query, cookie, &mut answer);
     let truncated = answer.is_truncated();
     Outcome::Answered {
         bytes: answer.finish(&query, rcode),
         rcode,
         truncated,
+        cookie,
     }
 }
 
-/// Answers an OPT record with one.
-fn opt<'a>(zones: &'a Zones, edns: &Edns<'a>) -> Opt<'a> {
-    Opt {
-        payload: zones.udp_payload_max(),
-        dnssec_ok: edns.dnssec_ok,
-        subnet: edns.subnet,
+/// Checks the cookie of a query and makes a new one for who has sent any.
+fn exchange_cookies(
+    zones: &Zones,
+    request: &Request<'_>,
+    query: &Query<'_>,
+) -> (CookieKind, Option<[u8; COOKIE_BYTES]>) {
+    let came = query.edns.as_ref().and_then(|edns| edns.cookie);
+    let (Some(cookies), Some(came)) = (&zones.policy().cookies, came) else {
+        return (CookieKind::Absent, None);
+    };
+    let Request { client, now, .. } = *request;
+    let kind = cookies.check(came.client, came.server, client, now);
+    (kind, Some(cookies.make(came.client, client, now)))
+}
+
+fn answer_query(
+    zones: &Zones,
+    request: &Request<'_>,
+    query: &Query<'_>,
+    cookie: CookieKind,
+    answer: &mut Answer<'_>,
+) -> Rcode {
+    if let Some(fault) = query.fault {
+        return fault;
     }
+    let Some(question) = &query.question else {
+        // Nothing but a cookie may be asked for (RFC 7873, section 5.4).
+        return match cookie {
+            CookieKind::Absent => Rcode::FormErr,
+            CookieKind::ClientOnly | CookieKind::Valid => Rcode::NoError,
+            CookieKind::Invalid => Rcode::BadCookie,
+        };
+    };
+    if request.transport == Transport::Udp && zones.policy().demands_cookies() {
+        match cookie {
+            CookieKind::Valid => {}
+            CookieKind::ClientOnly | CookieKind::Invalid => return Rcode::BadCookie,
+            // Over TCP as well a client shows that it is where it says.
+            CookieKind::Absent => {
+                answer.set_truncated();
+                return Rcode::NoError;
+            }
+        }
+    }
+    answer_question(zones, question, answer, request.seed)
 }
 
 fn answer_question(
@@ -107,8 +160,10 @@ fn answer_question(
     answer: &mut Answer<'_>,
     seed: u64,
 ) -> Rcode {
-    if question.class != CLASS_IN {
-        return refuse(answer, ExtendedError::NotAuthoritative);
+    match question.class {
+        CLASS_IN => {}
+        CLASS_CH => return chaos::answer_chaos(zones.policy(), question, answer),
+        _ => return refuse(answer, ExtendedError::NotAuthoritative),
     }
     match question.qtype {
         // Transfers aren't offered (RFC 5936, section 2.2.1).
@@ -249,5 +304,7 @@ impl Asked<'_> {
 mod edns_tests;
 #[cfg(test)]
 mod http_tests;
+#[cfg(test)]
+mod probe_tests;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,16 @@
 //! The OPT record (RFC 6891): reading a query's, writing an answer's.
 
 use super::{FIXED_BYTES, Rcode, fixed, rtype};
+use crate::cookie::{CLIENT_BYTES, COOKIE_BYTES};
 
 /// The length of an OPT record without options: the root's name and what every record has.
 const OPT_BYTES: usize = 1 + FIXED_BYTES;
 
 /// The length of what stands before an option's content: 2 bytes of code, 2 of length.
 const OPTION_HEAD_BYTES: usize = 4;
+
+/// The length of a keepalive's content.
+const KEEPALIVE_BYTES: usize = 2;
 
 /// The length of an extended error without a text.
 const EXTENDED_ERROR_BYTES: usize = OPTION_HEAD_BYTES + 2;
@@ -16,7 +20,10 @@ const FLAG_DO: u8 = 0x80;
 
 /// Codes of options.
 mod code {
+    pub(super) const NSID: u16 = 3;
     pub(super) const SUBNET: u16 = 8;
+    pub(super) const COOKIE: u16 = 10;
+    pub(super) const KEEPALIVE: u16 = 11;
     pub(super) const EXTENDED_ERROR: u16 = 15;
 }
 
@@ -29,8 +36,31 @@ pub(crate) struct Edns<'a> {
     pub(crate) version: u8,
     /// Whether signatures are asked for (DO).
     pub(crate) dnssec_ok: bool,
+    /// Whether the server's name is asked for (RFC 5001).
+    pub(crate) nsid_asked: bool,
+    /// Whether the client wants to keep a TCP connection (RFC 7828).
+    pub(crate) keepalive_asked: bool,
     /// The content of the client subnet option (RFC 7871, section 6), when it is well-formed.
     pub(crate) subnet: Option<&'a [u8]>,
+    /// The cookie, when it is well-formed.
+    pub(crate) cookie: Option<CookieOption<'a>>,
+}
+
+/// The cookie of a query (RFC 7873, section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CookieOption<'a> {
+    /// What the client made up.
+    pub(crate) client: &'a [u8; CLIENT_BYTES],
+    /// What it has from a server, 8 to 32 bytes, or nothing.
+    pub(crate) server: &'a [u8],
+}
+
+impl<'a> CookieOption<'a> {
+    /// Reads an option's content; `None` when its length can't be (RFC 7873, section 5.2.2).
+    fn read(content: &'a [u8]) -> Option<Self> {
+        let (client, server) = content.split_first_chunk()?;
+        matches!(server.len(), 0 | 8..=32).then_some(Self { client, server })
+    }
 }
 
 impl<'a> Edns<'a> {
@@ -42,7 +72,10 @@ impl<'a> Edns<'a> {
             payload,
             version: ttl[1],
             dnssec_ok: ttl[2] & FLAG_DO != 0,
+            nsid_asked: false,
+            keepalive_asked: false,
             subnet: None,
+            cookie: None,
         };
         // Another version may have another form of options, or none.
         let good = edns.version != 0 || edns.read_options(content);
@@ -68,9 +101,23 @@ impl<'a> Edns<'a> {
     /// Takes an option; returns whether it is well-formed, which those that we don't know are.
     fn read_option(&mut self, code: u16, content: &'a [u8]) -> bool {
         match code {
+            // A content is to be ignored (RFC 5001, section 2.1).
+            code::NSID => {
+                self.nsid_asked = true;
+                true
+            }
+            // Clients have no say in how long.
+            code::KEEPALIVE => {
+                self.keepalive_asked = true;
+                true
+            }
             code::SUBNET if self.subnet.is_none() => {
                 self.subnet = Some(content).filter(|content| is_subnet(content));
                 self.subnet.is_some()
+            }
+            code::COOKIE if self.cookie.is_none() => {
+                self.cookie = CookieOption::read(content);
+                self.cookie.is_some()
             }
             _ => true,
         }
@@ -115,14 +162,25 @@ pub(crate) struct Opt<'a> {
     pub(crate) payload: u16,
     /// Repeated from the query (RFC 3225, section 3), although nothing here is signed.
     pub(crate) dnssec_ok: bool,
+    /// The server's name, where it is asked for and told.
+    pub(crate) nsid: Option<&'a [u8]>,
     /// The query's client subnet. Its scope stays 0: the answer is the same for every client.
     pub(crate) subnet: Option<&'a [u8]>,
+    /// How long the connection is kept without a query, in units of 100 ms (RFC 7828).
+    pub(crate) keepalive: Option<u16>,
+    /// A new cookie for who sent one.
+    pub(crate) cookie: Option<[u8; COOKIE_BYTES]>,
 }
 
 impl Opt<'_> {
     /// Returns the most bytes that the record takes, with an extended error.
     pub(super) fn len_max(&self) -> usize {
-        let options = [self.subnet.map(<[u8]>::len)];
+        let options = [
+            self.nsid.map(<[u8]>::len),
+            self.subnet.map(<[u8]>::len),
+            self.keepalive.map(|_| KEEPALIVE_BYTES),
+            self.cookie.map(|cookie| cookie.len()),
+        ];
         let options = options.into_iter().flatten();
         OPT_BYTES + options.map(|len| OPTION_HEAD_BYTES + len).sum::<usize>() + EXTENDED_ERROR_BYTES
     }
@@ -136,12 +194,21 @@ impl Opt<'_> {
         error: Option<ExtendedError>,
     ) -> usize {
         let mut at = OPT_BYTES;
+        if let Some(nsid) = self.nsid {
+            at = put_option(out, at, code::NSID, nsid);
+        }
         if let Some(subnet) = self.subnet {
-            at = put_option(out, at, code::SUBNET, &[subnet]);
+            at = put_option(out, at, code::SUBNET, subnet);
+        }
+        if let Some(keepalive) = self.keepalive {
+            at = put_option(out, at, code::KEEPALIVE, &keepalive.to_be_bytes());
+        }
+        if let Some(cookie) = self.cookie {
+            at = put_option(out, at, code::COOKIE, &cookie);
         }
         if let Some(error) = error {
             let number = (error as u16).to_be_bytes();
-            at = put_option(out, at, code::EXTENDED_ERROR, &[&number]);
+            at = put_option(out, at, code::EXTENDED_ERROR, &number);
         }
         let [code_high, _] = (rcode.code() << 4).to_be_bytes();
         let flags = if self.dnssec_ok { FLAG_DO } else { 0 };
@@ -154,16 +221,14 @@ impl Opt<'_> {
     }
 }
 
-/// Writes an option whose content is made of `parts` at `at`; returns where it ends.
-fn put_option(out: &mut [u8], at: usize, code: u16, parts: &[&[u8]]) -> usize {
-    let mut end = at + OPTION_HEAD_BYTES;
-    for part in parts {
-        out[end..end + part.len()].copy_from_slice(part);
-        end += part.len();
-    }
+/// Writes an option at `at`; returns where it ends.
+fn put_option(out: &mut [u8], at: usize, code: u16, content: &[u8]) -> usize {
+    let start = at + OPTION_HEAD_BYTES;
+    let end = start + content.len();
     // A record's content is shorter than 65,536 bytes, and an option's is part of one.
-    let len = (end - at - OPTION_HEAD_BYTES) as u16;
+    let len = content.len() as u16;
     out[at..at + 2].copy_from_slice(&code.to_be_bytes());
-    out[at + 2..at + 4].copy_from_slice(&len.to_be_bytes());
+    out[at + 2..start].copy_from_slice(&len.to_be_bytes());
+    out[start..end].copy_from_slice(content);
     end
 }

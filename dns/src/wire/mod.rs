@@ -26,6 +26,9 @@ pub(crate) const OWNER_IS_QUESTION: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 /// The class of the internet.
 pub(crate) const CLASS_IN: u16 = 1;
 
+/// The class in which servers tell of themselves (RFC 4892).
+pub(crate) const CLASS_CH: u16 = 3;
+
 /// Types of records and of questions.
 pub(crate) mod rtype {
     pub(crate) const A: u16 = 1;
@@ -66,11 +69,13 @@ pub enum Rcode {
     Refused,
     /// The version of EDNS isn't known.
     BadVers,
+    /// A valid cookie is wanted (RFC 7873, section 8).
+    BadCookie,
 }
 
 impl Rcode {
     /// Every code that an answer can have.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
@@ -78,6 +83,7 @@ impl Rcode {
         Self::NotImp,
         Self::Refused,
         Self::BadVers,
+        Self::BadCookie,
     ];
 
     /// Returns the number, 12 bits wide.
@@ -90,6 +96,7 @@ impl Rcode {
             Self::NotImp => 4,
             Self::Refused => 5,
             Self::BadVers => 16,
+            Self::BadCookie => 23,
         }
     }
 
@@ -103,6 +110,7 @@ impl Rcode {
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
             Self::BadVers => "BADVERS",
+            Self::BadCookie => "BADCOOKIE",
         }
     }
 }

@@ -80,9 +80,10 @@ impl<'a> Query<'a> {
                 at += question.raw.len();
                 qtype = question.qtype;
             }
+            // Without any a cookie may be asked for.
             None => {
-                self.find_broken();
                 for _ in 0..questions {
+                    self.find_broken();
                     at = skip_name(message, at)? + QUESTION_FIXED_BYTES;
                 }
             }

@@ -1,12 +1,13 @@
 //! All zones at one version.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use registry::{Change, Service, Snapshot};
 
 use crate::{
-    Config,
+    Config, Cookies,
     name::{Name, relative},
+    policy::Policy,
     reverse::Reverse,
     rrset::RrSet,
     table::Node,
@@ -26,7 +27,7 @@ pub struct Zones {
     /// The names of instances in the first zone, by address.
     reverse: Reverse,
     snapshot: Snapshot,
-    udp_payload_max: u16,
+    policy: Arc<Policy>,
 }
 
 impl Zones {
@@ -45,9 +46,16 @@ impl Zones {
             most_specific_first,
             reverse: Reverse::default(),
             snapshot: Snapshot::default(),
-            udp_payload_max: config.udp_payload_max,
+            policy: Arc::new(Policy::new(config)),
         };
         empty.update(snapshot)
+    }
+
+    /// Has cookies made and checked; without this there are none.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: Arc<Cookies>) -> Self {
+        Arc::make_mut(&mut self.policy).cookies = Some(cookies);
+        self
     }
 
     /// Returns the zones of the same configuration at another snapshot.
@@ -108,8 +116,8 @@ impl Zones {
         &self.snapshot
     }
 
-    pub(crate) fn udp_payload_max(&self) -> u16 {
-        self.udp_payload_max
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {

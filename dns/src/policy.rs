@@ -1,0 +1,66 @@
+//! What answers depend on beside names and records.
+
+use std::sync::Arc;
+
+use config::Duration;
+
+use crate::{
+    Config, Cookies,
+    wire::{CLASS_CH, OWNER_IS_QUESTION, fixed, rtype},
+};
+
+/// Holds the parts of the configuration that decide the form of answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    /// The longest answer over UDP in bytes.
+    pub(crate) udp_payload_max: u16,
+    /// Makes and checks cookies; without it there are none.
+    pub(crate) cookies: Option<Arc<Cookies>>,
+    cookies_required: bool,
+    /// How long a TCP connection is kept without a query, in units of 100 ms (RFC 7828).
+    pub(crate) tcp_keepalive: u16,
+    /// The name of this server (RFC 5001); empty when it isn't told.
+    pub(crate) nsid: Box<[u8]>,
+    /// The whole TXT record of `version.bind` in class CH.
+    pub(crate) chaos_version: Option<Box<[u8]>>,
+    /// The whole TXT record of `id.server` in class CH.
+    pub(crate) chaos_id: Option<Box<[u8]>>,
+}
+
+impl Policy {
+    /// Takes what a configuration says.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            udp_payload_max: config.udp_payload_max,
+            cookies: None,
+            cookies_required: config.cookies.required,
+            tcp_keepalive: keepalive(config.tcp_idle_timeout),
+            nsid: config.nsid.as_bytes().into(),
+            chaos_version: chaos_record(&config.chaos.version),
+            chaos_id: chaos_record(&config.chaos.id),
+        }
+    }
+
+    /// Tells whether only clients that show a valid cookie are answered over UDP.
+    pub(crate) fn demands_cookies(&self) -> bool {
+        self.cookies_required && self.cookies.is_some()
+    }
+}
+
+/// Returns a timeout in units of 100 ms, at most what 16 bits hold.
+fn keepalive(timeout: Duration) -> u16 {
+    u16::try_from(timeout.get().as_millis() / 100).unwrap_or(u16::MAX)
+}
+
+/// Encodes a TXT record in class CH with a text of at most 255 bytes; `None` without one.
+fn chaos_record(text: &str) -> Option<Box<[u8]>> {
+    let len = u8::try_from(text.len()).ok().filter(|len| *len > 0)?;
+    let mut fields = fixed(rtype::TXT, 0, 1 + text.len());
+    let [_, _, class @ .., _, _, _, _, _, _] = &mut fields;
+    *class = CLASS_CH.to_be_bytes();
+    Some(
+        [&OWNER_IS_QUESTION[..], &fields, &[len], text.as_bytes()]
+            .concat()
+            .into(),
+    )
+}
