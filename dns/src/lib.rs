@@ -31,6 +31,7 @@ mod table;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod ttl;
 mod udp;
 mod wire;
 mod zone;

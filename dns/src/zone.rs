@@ -11,6 +11,7 @@ use crate::{
     rrset::{self, RrSet},
     schemes::View,
     table::{Claim, Part, Rank, Table},
+    ttl::Ttls,
     wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
 };
 
@@ -30,7 +31,7 @@ pub(crate) struct Zone {
 pub(crate) struct Words {
     pub(crate) domain: Name,
     pub(crate) scheme: Scheme,
-    /// In seconds, as the next one.
+    /// In seconds, as the next one; for services of which [`Ttls`] says nothing.
     pub(crate) ttl: u32,
     pub(crate) negative_ttl: u32,
     pub(crate) all_down: AllDown,
@@ -38,11 +39,12 @@ pub(crate) struct Words {
     pub(crate) max_answers: u32,
     pub(crate) name_server: Name,
     pub(crate) hostmaster: Name,
+    pub(crate) ttls: Arc<Ttls>,
 }
 
 impl Zone {
     /// Builds a zone without services, in which only the name server's addresses are known.
-    pub(crate) fn build(config: &ZoneConfig, listen: &[SocketAddr]) -> Self {
+    pub(crate) fn build(config: &ZoneConfig, listen: &[SocketAddr], ttls: &Arc<Ttls>) -> Self {
         let domain = config.domain.name().clone();
         let name_server = match &config.name_server {
             Some(name_server) => name_server.name().clone(),
@@ -61,6 +63,7 @@ impl Zone {
             max_answers: config.max_answers,
             name_server,
             hostmaster,
+            ttls: Arc::clone(ttls),
         };
         let mut table = Table::default();
         if let Some(name) = words.name_server_here() {
@@ -129,6 +132,11 @@ impl Zone {
 }
 
 impl Words {
+    /// Returns how long clients may keep the records of a service, in seconds.
+    pub(crate) fn ttl_of(&self, service: &Service) -> u32 {
+        self.ttls.of(&service.name).unwrap_or(self.ttl)
+    }
+
     /// Makes the records of a service at one of its names.
     fn records(&self, service: &Service, view: View<'_>) -> Arc<[RrSet]> {
         let mut sets = view.records(service, self);

@@ -6,10 +6,12 @@ mod zone;
 pub use domain::{Domain, Mailbox};
 pub use zone::{AllDown, ZoneConfig};
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use config::{Duration, Problem};
 use serde::Deserialize;
+
+use crate::ttl;
 
 /// The longest TTL, one week: longer ones are mistakes, and outlive any instance.
 const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -28,6 +30,9 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The domains that are answered for, none of them below another.
     pub zones: Vec<ZoneConfig>,
+    /// How long clients may keep the records of services whose names match, in all zones: `web`,
+    /// `*.batch`, `api-*`. The name goes before the longest pattern, both before a zone's own.
+    pub ttl: BTreeMap<String, Duration>,
     /// The longest answer over UDP in bytes, 512 to 4096, also for clients that could take more.
     pub udp_payload_max: u16,
     /// How long a TCP connection may stay without a whole query.
@@ -45,6 +50,7 @@ impl Default for Config {
             zones: vec![ZoneConfig::new(
                 "svc.internal".parse().expect("is a domain"),
             )],
+            ttl: BTreeMap::new(),
             udp_payload_max: 1232,
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections_max: 1000,
@@ -66,18 +72,8 @@ impl Config {
                 );
             }
         }
-        for (index, zone) in self.zones.iter().enumerate() {
-            if let Some(reason) = self.overlap(index) {
-                problem(format!("zones[{index}].domain"), reason);
-            }
-            let ttls = [("ttl", zone.ttl), ("negative_ttl", zone.negative_ttl)];
-            for (key, ttl) in ttls {
-                if ttl > TTL_MAX || ttl.as_ttl() == 0 {
-                    let reason = format!("{ttl} is not between 1s and {TTL_MAX}");
-                    problem(format!("zones[{index}].{key}"), reason);
-                }
-            }
-        }
+        self.find_in_zones(&mut problem);
+        self.find_in_ttl(&mut problem);
         let payload = self.udp_payload_max;
         if !(UDP_PAYLOAD_MIN..=UDP_PAYLOAD_LIMIT).contains(&payload) {
             let reason =
@@ -99,6 +95,35 @@ impl Config {
         problems
     }
 
+    fn find_in_zones(&self, problem: &mut impl FnMut(String, String)) {
+        for (index, zone) in self.zones.iter().enumerate() {
+            if let Some(reason) = self.overlap(index) {
+                problem(format!("zones[{index}].domain"), reason);
+            }
+            let ttls = [("ttl", zone.ttl), ("negative_ttl", zone.negative_ttl)];
+            for (key, ttl) in ttls {
+                if let Err(reason) = check_ttl(ttl) {
+                    problem(format!("zones[{index}].{key}"), reason);
+                }
+            }
+        }
+    }
+
+    fn find_in_ttl(&self, problem: &mut impl FnMut(String, String)) {
+        for (index, (pattern, ttl)) in self.ttl.iter().enumerate() {
+            let same = |other: &&String| other.eq_ignore_ascii_case(pattern);
+            let twice = match self.ttl.keys().take(index).find(same) {
+                Some(other) => Err(format!("`{pattern}` means the same as `{other}`")),
+                None => Ok(()),
+            };
+            for found in [ttl::check(pattern), twice, check_ttl(*ttl)] {
+                if let Err(reason) = found {
+                    problem(format!("ttl.\"{pattern}\""), reason);
+                }
+            }
+        }
+    }
+
     /// Says what is wrong with the domain of the zone at `index` next to those of the others.
     ///
     /// Below a domain, names are made of services; a zone there would answer in their stead, and
@@ -117,6 +142,13 @@ impl Config {
         Some(format!(
             "`{domain}` overlaps: names of zones[{outer}] (`{outer_domain}`) below it are hidden"
         ))
+    }
+}
+
+fn check_ttl(ttl: Duration) -> Result<(), String> {
+    match ttl > TTL_MAX || ttl.as_ttl() == 0 {
+        true => Err(format!("{ttl} is not between 1s and {TTL_MAX}")),
+        false => Ok(()),
     }
 }
 

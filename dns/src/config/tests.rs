@@ -50,6 +50,22 @@ fn what_cannot_work_is_a_problem_with_its_key() {
 }
 
 #[test]
+fn bad_patterns_and_their_times_are_problems() {
+    let text = "[ttl]\n\"*.batch\" = \"1m\"\n\"a.*.*\" = \"1s\"\n\"a b\" = \"1s\"\n\
+        \"api-*\" = \"8days\"\n\"web\" = \"10ms\"\n\"Web\" = \"1s\"\n";
+    assert_eq!(
+        problems(text),
+        [
+            "ttl.\"a b\": service name `a b` has ' ', which is no letter, digit, `-` or `_`",
+            "ttl.\"a.*.*\": `a.*.*` has more than one `*`",
+            "ttl.\"api-*\": 8days is not between 1s and 7days",
+            "ttl.\"web\": `web` means the same as `Web`",
+            "ttl.\"web\": 10ms is not between 1s and 7days",
+        ]
+    );
+}
+
+#[test]
 fn a_zone_below_another_is_a_problem_wherever_it_stands() {
     let zones = |domains: &[&str]| {
         let zones = domains

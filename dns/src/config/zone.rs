@@ -15,7 +15,7 @@ pub struct ZoneConfig {
     /// How services become names.
     #[serde(default)]
     pub scheme: Scheme,
-    /// How long clients may keep an answer.
+    /// How long clients may keep an answer, where `[dns.ttl]` says nothing of the service.
     #[serde(default = "ttl_default")]
     pub ttl: Duration,
     /// How long clients may keep the news that a name or a record doesn't exist (RFC 2308).

@@ -33,7 +33,8 @@ pub struct Explanation {
     pub serial: u32,
     /// The code of an answer about any type.
     pub rcode: Rcode,
-    /// How long clients may keep the answer (or that there is none), in seconds.
+    /// How long clients may keep the answer (or that there is none), in seconds; the shortest time
+    /// where records differ.
     pub ttl: u32,
     /// What the code doesn't say, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +141,7 @@ impl Zones {
 
     fn explain_node(&self, zone: &Zone, name: &Name, node: &Node, to: &mut Explanation) {
         let words = &zone.words;
+        let mut ttls = Vec::new();
         for part in node.parts() {
             let speaks = |rtype| {
                 node.speaker(rtype)
@@ -154,6 +156,7 @@ impl Zones {
             };
             let excerpt = words.excerpt(service);
             let service = &*excerpt.service;
+            let count = to.records.len();
             words
                 .scheme
                 .names()
@@ -169,7 +172,11 @@ impl Zones {
                     }
                 });
             to.add_last_resort(&excerpt);
+            if to.records.len() > count {
+                ttls.push(words.ttl_of(service));
+            }
         }
+        to.ttl = ttls.into_iter().min().unwrap_or(to.ttl);
         let limited = node.parts().iter().flat_map(|part| part.sets.iter());
         if limited.into_iter().any(|set| set.answered() < set.count()) {
             let max = words.max_answers;

@@ -71,6 +71,20 @@ fn a_limited_answer_is_said_to_be_one() {
 }
 
 #[test]
+fn the_time_to_live_is_that_of_the_service() {
+    let config = "[ttl]\nweb = '1m'\n'b.*' = '2s'\n";
+    let services = [
+        testing::service("web", &[("a", 1), ("b", 1)]),
+        testing::service("b.web", &[("x", 1)]),
+    ];
+    let zones = zones_by(config, services);
+    let ttl = |name: &str| zones.explain(&format!("{name}.svc.internal")).unwrap().ttl;
+    let names = ["web", "_web._tcp", "a.web", "x.b.web", "_tcp"];
+    assert_eq!(names.map(ttl), [60, 60, 60, 2, 5]);
+    assert_eq!(ttl("b.web"), 2, "its address is the other service's");
+}
+
+#[test]
 fn a_last_resort_is_said_to_be_one() {
     let config = "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n";
     let mut down = testing::instance("a", "10.0.0.1", 80);

@@ -558,6 +558,32 @@ fn equal_instances_take_turns() {
 }
 
 #[test]
+fn the_time_to_live_of_a_service_is_that_of_all_its_records_in_every_zone() {
+    let config = "[ttl]\nweb = '1m'\n'*.batch' = '2m'\n[[zones]]\ndomain = 'a'\n\
+        [[zones]]\ndomain = 'b'\nttl = '7s'\n";
+    let services = ["web", "other", "a.batch", "web.batch"];
+    let services = services.map(|name| testing::service(name, &[("x", 1)]));
+    let zones = crate::testing::zones_by(config, services);
+    let ttls = |name: &str, qtype| {
+        let reply = Ask::new(name, qtype).edns(1232, 0, 0, &[]).of(&zones);
+        let records = reply.message.answers.iter();
+        let records = records.chain(&reply.message.additionals);
+        records.map(|record| record.ttl).collect::<Vec<_>>()
+    };
+    for domain in ["a", "b"] {
+        assert_eq!(ttls(&format!("web.{domain}"), rtype::A), [60]);
+        assert_eq!(ttls(&format!("_web._tcp.{domain}"), rtype::SRV), [60; 2]);
+        assert_eq!(ttls(&format!("x.web.{domain}"), rtype::TXT), [60]);
+        assert_eq!(ttls(&format!("x.web.{domain}"), rtype::A), [60]);
+        assert_eq!(ttls(&format!("a.batch.{domain}"), rtype::A), [120]);
+        assert_eq!(ttls(&format!("web.batch.{domain}"), rtype::A), [120]);
+    }
+    assert_eq!(ttls("other.a", rtype::A), [5]);
+    assert_eq!(ttls("other.b", rtype::A), [7]);
+    assert_eq!(ttls("1.0.0.127.in-addr.arpa", rtype::PTR), [5; 4]);
+}
+
+#[test]
 fn a_limited_answer_is_whole_and_brings_the_addresses_of_its_own_ports() {
     let services = |count| {
         let ids: Vec<_> = (0..count).map(|n| format!("i{n}")).collect();

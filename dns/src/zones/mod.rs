@@ -1,6 +1,6 @@
 //! All zones at one version.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use registry::{Change, Service, Snapshot};
 
@@ -10,6 +10,7 @@ use crate::{
     reverse::Reverse,
     rrset::RrSet,
     table::Node,
+    ttl::Ttls,
     zone::Zone,
 };
 
@@ -32,10 +33,11 @@ pub struct Zones {
 impl Zones {
     /// Builds the zones of a configuration and fills them with everything in a snapshot.
     pub fn build(config: &Config, snapshot: &Snapshot) -> Self {
+        let ttls = Arc::new(Ttls::new(&config.ttl));
         let zones: Vec<_> = config
             .zones
             .iter()
-            .map(|zone| Zone::build(zone, &config.listen))
+            .map(|zone| Zone::build(zone, &config.listen, &ttls))
             .collect();
         let mut most_specific_first: Vec<_> = (0..zones.len()).collect();
         let length = |index: &usize| zones[*index].words.domain.as_bytes().len();

@@ -70,10 +70,11 @@ fn instance() -> impl Strategy<Value = Instance> {
 }
 
 /// Configurations with everything that decides what zones hold.
-const CONFIGS: [&str; 3] = [
+const CONFIGS: [&str; 4] = [
     "[[zones]]\ndomain = 'svc.internal'\n[[zones]]\ndomain = 'b.svc.internal'\n",
     "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n",
     "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n",
+    "[ttl]\na = '1m'\n'*.b' = '2m'\n[[zones]]\ndomain = 'svc.internal'\n",
 ];
 
 proptest! {
