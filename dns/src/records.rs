@@ -173,9 +173,10 @@ impl fmt::Display for Omission<'_> {
 }
 
 impl Words {
-    /// Returns an instance's absolute name, if DNS can carry it.
+    /// Returns an instance's absolute name, if DNS can carry it and no other zone is asked for it.
     pub(crate) fn target(&self, service: &Service, instance: &Instance) -> Option<Name> {
         let name = self.scheme.names().instance(service, instance)?;
-        name.below(&self.domain).ok()
+        let hidden = self.cuts.iter().any(|cut| name.relative_to(cut).is_some());
+        name.below(&self.domain).ok().filter(|_| !hidden)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) const UDP_PAYLOAD_LIMIT: u16 = 4096;
 pub struct Config {
     /// The addresses at which queries are taken, over UDP and TCP; none switches DNS off.
     pub listen: Vec<SocketAddr>,
-    /// The domains that are answered for, none of them below another.
+    /// The domains that are answered for; of one below another the more specific one answers.
     pub zones: Vec<ZoneConfig>,
     /// How long clients may keep the records of services whose names match, in all zones: `web`,
     /// `*.batch`, `api-*`. The name goes before the longest pattern, both before a zone's own.
@@ -97,8 +97,14 @@ impl Config {
 
     fn find_in_zones(&self, problem: &mut impl FnMut(String, String)) {
         for (index, zone) in self.zones.iter().enumerate() {
-            if let Some(reason) = self.overlap(index) {
+            let mut earlier = self.zones[..index].iter();
+            if let Some(first) = earlier.position(|other| other.domain == zone.domain) {
+                let reason = format!("`{}` is the domain of zones[{first}] too", zone.domain);
                 problem(format!("zones[{index}].domain"), reason);
+            }
+            if zone.sources.as_ref().is_some_and(Vec::is_empty) {
+                let reason = "without a source the zone has nothing; without the key it has all";
+                problem(format!("zones[{index}].sources"), reason.to_owned());
             }
             let ttls = [("ttl", zone.ttl), ("negative_ttl", zone.negative_ttl)];
             for (key, ttl) in ttls {
@@ -124,24 +130,24 @@ impl Config {
         }
     }
 
-    /// Says what is wrong with the domain of the zone at `index` next to those of the others.
+    /// Lists what may not be meant so, although it works; the keys are relative to the section.
     ///
-    /// Below a domain, names are made of services; a zone there would answer in their stead, and
-    /// SRV and PTR records would lead to names that it knows nothing of.
-    fn overlap(&self, index: usize) -> Option<String> {
-        let domain = &self.zones[index].domain;
-        let mut earlier = self.zones[..index].iter();
-        if let Some(first) = earlier.position(|other| other.domain == *domain) {
-            return Some(format!(
-                "`{domain}` overlaps: it is the domain of zones[{first}] too"
-            ));
+    /// Below a domain, names are made of services; a zone there answers in their stead.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        for (inner, zone) in self.zones.iter().enumerate() {
+            for (outer, other) in self.zones.iter().enumerate() {
+                if zone.domain.is_below(&other.domain) {
+                    let reason = format!(
+                        "names of zones[{outer}] (`{}`) at and below `{}` are hidden by this zone",
+                        other.domain, zone.domain
+                    );
+                    let key = format!("zones[{inner}].domain");
+                    warnings.push(Problem::new(key, reason));
+                }
+            }
         }
-        let mut others = self.zones.iter().map(|zone| &zone.domain);
-        let outer = others.position(|other| domain.is_below(other))?;
-        let outer_domain = &self.zones[outer].domain;
-        Some(format!(
-            "`{domain}` overlaps: names of zones[{outer}] (`{outer_domain}`) below it are hidden"
-        ))
+        warnings
     }
 }
 
