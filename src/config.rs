@@ -120,14 +120,35 @@ impl Config {
             let found = source.problems().into_iter();
             problems.extend(found.map(|problem| problem.within(&format!("sources.{name}"))));
         }
+        problems.extend(self.unknown_sources());
         problems.extend(self.address_conflicts());
         problems
+    }
+
+    /// Lists what may not be meant so, although it works.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let dns = self.dns.warnings().into_iter();
+        dns.map(|warning| warning.within("dns")).collect()
     }
 
     /// Returns the DNS domains, which the proxy takes off a `Host`.
     pub(crate) fn domains(&self) -> Vec<String> {
         let zones = self.dns.zones.iter();
         zones.map(|zone| zone.domain.to_string()).collect()
+    }
+
+    /// Finds zones whose sources aren't configured.
+    fn unknown_sources(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (zone_index, zone) in self.dns.zones.iter().enumerate() {
+            for (index, name) in zone.sources.iter().flatten().enumerate() {
+                if !self.sources.contains_key(name) {
+                    let key = format!("dns.zones[{zone_index}].sources[{index}]");
+                    problems.push(Problem::new(key, format!("no source is called `{name}`")));
+                }
+            }
+        }
+        problems
     }
 
     /// Finds parts that want to listen on the same TCP address. UDP is DNS's alone.
@@ -190,6 +211,18 @@ mod tests {
             "f.toml:2:1: admin.listen: 127.0.0.1:8080 is taken by proxy.listeners[0].listen (0.0.0.0:8080)"
         );
         assert!(load("[admin]\nlisten = \"[::1]:8080\"\n").is_ok());
+    }
+
+    #[test]
+    fn a_zone_of_a_source_that_is_not_there_is_found() {
+        let zone = |source: &str| {
+            format!("[[dns.zones]]\ndomain = \"a\"\nsources = [\"embedded\", \"{source}\"]\n")
+        };
+        assert_eq!(
+            load(&zone("zk")).unwrap_err(),
+            "f.toml:3:24: dns.zones[0].sources[1]: no source is called `zk`"
+        );
+        assert!(load(&zone("embedded")).is_ok());
     }
 
     #[test]

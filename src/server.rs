@@ -52,6 +52,7 @@ impl Server {
     ///
     /// Returns what can't be done, by the key that asks for it.
     pub async fn start(config: Config) -> Result<Self, Problem> {
+        warn_of(&config);
         let log = proxy::AccessLog::open(&config.proxy.access_log);
         let log = log.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
         let own_cookies = own_cookies()?;
@@ -163,6 +164,7 @@ impl Server {
         for key in needs_restart(&self.config, &config) {
             tracing::warn!(key, "has changed and waits for a restart");
         }
+        warn_of(&config);
         let config = Arc::new(config);
         self.admin.set_access(access);
         // Sources first: a name that a new one could own must not be denied in a zone that is new, too.
@@ -205,6 +207,12 @@ impl Server {
         };
         let applied = self.listeners.apply(pending, parts, &self.workers).await;
         applied.map_err(|error| Problem::new("", format!("can't listen: {error}")))
+    }
+}
+
+fn warn_of(config: &Config) {
+    for warning in config.warnings() {
+        tracing::warn!(%warning, "in the configuration");
     }
 }
 

@@ -39,6 +39,18 @@ fn a_good_file_is_said_to_be_good() {
 }
 
 #[test]
+fn what_may_not_be_meant_so_is_said_and_is_no_mistake() {
+    let (status, output, errors) =
+        check("[[dns.zones]]\ndomain = 'a.test'\n[[dns.zones]]\ndomain = 'b.a.test'\n");
+    assert_eq!((status, output.as_str()), (Some(0), "s.toml: ok\n"));
+    assert_eq!(
+        errors,
+        "warning: s.toml:4:1: dns.zones[1].domain: \
+         names of zones[0] (`a.test`) at and below `b.a.test` are hidden by this zone\n"
+    );
+}
+
+#[test]
 fn mistakes_are_found_with_their_place() {
     for (config, expected) in [
         (
@@ -52,7 +64,7 @@ fn mistakes_are_found_with_their_place() {
         ),
         (
             "[[dns.zones]]\ndomain = 'a.test'\n[[dns.zones]]\ndomain = 'A.test.'\n",
-            "s.toml:4:1: dns.zones[1].domain:",
+            "s.toml:4:1: dns.zones[1].domain: `a.test` is the domain of zones[0] too",
         ),
         (
             "[sources.list.file]\npath = 'list.toml'\n[[proxy.routes]]\nservice = 'shopp'\n",

@@ -52,14 +52,31 @@ enum Step<'a> {
     Index(usize),
 }
 
-fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
-    path.split(['.', '['])
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.strip_suffix(']')
-                .and_then(|index| index.parse().ok())
-                .map_or(Step::Key(part), Step::Index)
-        })
+/// Takes a path apart; a key in quotes (`ttl."a.b"`) may have dots in it.
+fn steps(mut path: &str) -> impl Iterator<Item = Step<'_>> {
+    std::iter::from_fn(move || {
+        path = path.strip_prefix('.').unwrap_or(path);
+        if let Some(quoted) = path.strip_prefix('"') {
+            let (key, rest) = quoted.split_once('"')?;
+            path = rest;
+            return Some(Step::Key(key));
+        }
+        if let Some(bracketed) = path.strip_prefix('[') {
+            let (index, rest) = bracketed.split_once(']')?;
+            path = rest;
+            return index.parse().ok().map(Step::Index);
+        }
+        let (key, rest) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
+        path = rest;
+        (!key.is_empty()).then_some(Step::Key(key))
+    })
+}
+
+/// Returns the path of a key in the table at `prefix`, in quotes where it would be taken for several.
+fn joined(prefix: &str, key: &str) -> String {
+    let dot = if prefix.is_empty() { "" } else { "." };
+    let quote = if key.contains(['.', '[']) { "\"" } else { "" };
+    format!("{prefix}{dot}{quote}{key}{quote}")
 }
 
 fn entry<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<(Range<usize>, &'a DeValue<'i>)> {
@@ -71,10 +88,7 @@ fn entry<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<(Range<usize>, &'
 /// a table is that of its header.
 fn search_table(table: &DeTable<'_>, prefix: &str, offset: usize, best: &mut (usize, String)) {
     for (key, value) in table.iter() {
-        let path = match prefix {
-            "" => key.get_ref().to_string(),
-            _ => format!("{prefix}.{}", key.get_ref()),
-        };
+        let path = joined(prefix, key.get_ref());
         consider(&key.span(), &path, offset, best);
         search_value(value, &path, offset, best);
     }
@@ -109,7 +123,7 @@ fn consider(span: &Range<usize>, path: &str, offset: usize, best: &mut (usize, S
 mod tests {
     use super::*;
 
-    const TEXT: &str = "workers = 2\n[dns]\nlisten = [\"a\", \"b\"]\n[[dns.zones]]\ndomain = \"x\"\n[[dns.zones]]\nttl = 1\n";
+    const TEXT: &str = "workers = 2\n[dns]\nlisten = [\"a\", \"b\"]\n[[dns.zones]]\ndomain = \"x\"\n[[dns.zones]]\nttl = 1\n[dns.ttl]\n\"*.a\" = 2\n";
 
     #[test]
     fn path_and_span_agree() {
@@ -120,6 +134,7 @@ mod tests {
             "dns.listen[1]",
             "dns.zones[0].domain",
             "dns.zones[1].ttl",
+            "dns.ttl.\"*.a\"",
         ] {
             let span = span_of(table.get_ref(), path).unwrap();
             assert_eq!(path_at(table.get_ref(), span.start), path);
@@ -131,6 +146,8 @@ mod tests {
         let table = DeTable::parse(TEXT).unwrap();
         let span = span_of(table.get_ref(), "dns.zones[1].domain").unwrap();
         assert_eq!(line_and_column(TEXT, span.start).0, 6);
+        let span = span_of(table.get_ref(), "dns.ttl.\"*.b\"").unwrap();
+        assert_eq!(line_and_column(TEXT, span.start).0, 8);
         assert_eq!(span_of(table.get_ref(), "proxy"), None);
     }
 

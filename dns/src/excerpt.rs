@@ -18,17 +18,41 @@ pub(crate) struct Excerpt<'a> {
 }
 
 impl Words {
-    /// Returns what the zone tells of a service.
-    pub(crate) fn excerpt<'a>(&self, service: &'a Service) -> Excerpt<'a> {
+    /// Tells whether the zone has instances of a source.
+    pub(crate) fn takes(&self, source: &str) -> bool {
+        let sources = self.sources.as_ref();
+        sources.is_none_or(|sources| sources.iter().any(|one| one == source))
+    }
+
+    /// Returns what the zone tells of a service; `None` where that is nothing.
+    pub(crate) fn excerpt<'a>(&self, service: &'a Service) -> Option<Excerpt<'a>> {
+        let service = self.own(service)?;
         let nobody = self.all_down == AllDown::All && service.available().next().is_none();
         let last_resort = nobody && service.instances.iter().any(|one| may_answer(one));
         let service = match last_resort {
-            true => Cow::Owned(with_last_resort(service)),
-            false => Cow::Borrowed(service),
+            true => Cow::Owned(with_last_resort(&service)),
+            false => service,
         };
-        Excerpt {
+        Some(Excerpt {
             service,
             last_resort,
+        })
+    }
+
+    /// Returns a service with the instances of the zone's sources, if there are any.
+    fn own<'a>(&self, service: &'a Service) -> Option<Cow<'a, Service>> {
+        if self.sources.is_none() {
+            return Some(Cow::Borrowed(service));
+        }
+        let own = |instance: &&Arc<Instance>| self.takes(&instance.origin.source);
+        let instances: Vec<_> = service.instances.iter().filter(own).cloned().collect();
+        match instances.len() {
+            0 => None,
+            count if count == service.instances.len() => Some(Cow::Borrowed(service)),
+            _ => Some(Cow::Owned(Service {
+                instances,
+                ..service.clone()
+            })),
         }
     }
 }

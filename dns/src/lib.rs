@@ -33,6 +33,7 @@ mod table;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod ttl;
 mod udp;
 mod wire;
 mod zone;

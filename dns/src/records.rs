@@ -18,7 +18,7 @@ use crate::{
 impl<'a> View<'a> {
     /// Makes the records.
     pub(crate) fn records(self, service: &Service, words: &Words) -> Arc<[RrSet]> {
-        let ttl = words.ttl;
+        let ttl = words.ttl_of(service);
         let selected = || {
             let all = service.instances.iter();
             all.filter(|instance| self.omission(instance).is_none())
@@ -101,7 +101,7 @@ impl<'a> View<'a> {
             .filter(|instance| self.omission(instance).is_none())
             .flat_map(|instance| self.svcb(service, instance, words))
             .collect();
-        rrset::svcb(self.svcb_type(), &records, words.ttl)
+        rrset::svcb(self.svcb_type(), &records, words.ttl_of(service))
     }
 
     /// Says why an instance isn't among the records; `None` when it is.
@@ -173,9 +173,10 @@ impl fmt::Display for Omission<'_> {
 }
 
 impl Words {
-    /// Returns an instance's absolute name, if DNS can carry it.
+    /// Returns an instance's absolute name, if DNS can carry it and no other zone is asked for it.
     pub(crate) fn target(&self, service: &Service, instance: &Instance) -> Option<Name> {
         let name = self.scheme.names().instance(service, instance)?;
-        name.below(&self.domain).ok()
+        let hidden = self.cuts.iter().any(|cut| name.relative_to(cut).is_some());
+        name.below(&self.domain).ok().filter(|_| !hidden)
     }
 }

@@ -7,13 +7,14 @@ use std::{
 };
 
 use imbl::OrdSet;
-use registry::{Service, State};
+use registry::{Instance, Service, State};
 
 use crate::{
+    excerpt::Excerpt,
     name::{Name, labels, relative},
     rrset::{self, RrSet},
     table::Map,
-    zone::Words,
+    zone::Zone,
 };
 
 /// The most PTR records at one address; of more instances the first by name are told.
@@ -51,9 +52,13 @@ impl Reverse {
     }
 
     /// Puts the addresses of a service's instances in place of those it had before.
-    pub(crate) fn change(&mut self, words: &Words, old: Option<&Service>, new: Option<&Service>) {
-        let old = places(words, old);
-        let new = places(words, new);
+    pub(crate) fn change(&mut self, zones: &[Zone], old: Option<&Service>, new: Option<&Service>) {
+        let Some(first) = zones.first() else {
+            return;
+        };
+        let ttl = first.words.ttl;
+        let old = places(zones, old);
+        let new = places(zones, new);
         for (address, target) in old.difference(&new) {
             if let Some(entry) = self.addresses.get_mut(address) {
                 let told = entry.is_told(target);
@@ -61,7 +66,7 @@ impl Reverse {
                 if entry.targets.is_empty() {
                     self.addresses.remove(address);
                 } else if told {
-                    entry.encode(words.ttl);
+                    entry.encode(ttl);
                 }
             }
         }
@@ -69,7 +74,7 @@ impl Reverse {
             let entry = self.addresses.entry(*address).or_default();
             entry.targets.insert(target.clone());
             if entry.is_told(target) {
-                entry.encode(words.ttl);
+                entry.encode(ttl);
             }
         }
     }
@@ -89,17 +94,45 @@ impl Entry {
     }
 }
 
-/// Lists where a service's instances are; those that are down have no name that leads there.
-fn places(words: &Words, service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> {
-    let Some(service) = service.map(|service| words.excerpt(service).service) else {
+/// Holds a service as each zone has it.
+pub(crate) struct Homes<'a> {
+    excerpts: Vec<(&'a Zone, Excerpt<'a>)>,
+}
+
+impl<'a> Homes<'a> {
+    pub(crate) fn new(zones: &'a [Zone], service: &'a Service) -> Self {
+        let excerpts = zones
+            .iter()
+            .filter_map(|zone| Some((zone, zone.words.excerpt(service)?)));
+        Self {
+            excerpts: excerpts.collect(),
+        }
+    }
+
+    /// Returns the first zone that has an instance, and its name there; those that are down have no
+    /// name that leads to them.
+    pub(crate) fn of(&self, instance: &Instance) -> Option<(&'a Zone, Name)> {
+        self.excerpts.iter().find_map(|(zone, excerpt)| {
+            let service = &*excerpt.service;
+            let instance = service.instance(&instance.id)?;
+            let known = instance.state != State::Down;
+            let target = zone.words.target(service, instance);
+            Some((*zone, target.filter(|_| known)?))
+        })
+    }
+}
+
+/// Lists where a service's instances are, and what they are called.
+fn places(zones: &[Zone], service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> {
+    let Some(service) = service else {
         return BTreeSet::new();
     };
-    let known = service
+    let homes = Homes::new(zones, service);
+    let named = service
         .instances
         .iter()
-        .filter(|instance| instance.state != State::Down);
-    known
-        .filter_map(|instance| Some((instance, words.target(&service, instance)?)))
+        .filter_map(|instance| Some((instance, homes.of(instance)?.1)));
+    named
         .flat_map(|(instance, target)| {
             let addresses = instance.addresses.iter();
             addresses.map(move |address| (*address, target.clone()))

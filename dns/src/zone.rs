@@ -1,16 +1,21 @@
 //! One zone: a domain and everything that is answered under it.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use registry::{Instance, Service, ServiceName};
 
 use crate::{
     Scheme,
-    config::{AllDown, Mailbox, ZoneConfig},
+    config::{AllDown, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
     rrset::{self, RrSet},
     schemes::View,
     table::{Claim, Part, Rank, Table},
+    ttl::Ttls,
     wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
 };
 
@@ -30,7 +35,7 @@ pub(crate) struct Zone {
 pub(crate) struct Words {
     pub(crate) domain: Name,
     pub(crate) scheme: Scheme,
-    /// In seconds, as the next one.
+    /// In seconds, as the next one; for services of which [`Ttls`] says nothing.
     pub(crate) ttl: u32,
     pub(crate) negative_ttl: u32,
     pub(crate) all_down: AllDown,
@@ -38,45 +43,42 @@ pub(crate) struct Words {
     pub(crate) max_answers: u32,
     pub(crate) name_server: Name,
     pub(crate) hostmaster: Name,
+    pub(crate) ttls: Arc<Ttls>,
+    /// Those whose instances the zone has; `None` for all.
+    pub(crate) sources: Option<Vec<String>>,
+    /// The domains of the zones below this one, relative to its own.
+    pub(crate) cuts: Vec<Name>,
 }
 
 impl Zone {
     /// Builds a zone without services, in which only the name server's addresses are known.
-    pub(crate) fn build(config: &ZoneConfig, listen: &[SocketAddr]) -> Self {
-        let domain = config.domain.name().clone();
-        let name_server = match &config.name_server {
+    pub(crate) fn build(zone: &ZoneConfig, config: &Config, ttls: &Arc<Ttls>) -> Self {
+        let domain = zone.domain.name().clone();
+        let name_server = match &zone.name_server {
             Some(name_server) => name_server.name().clone(),
             None => name_server(&domain).unwrap_or_else(|| domain.clone()),
         };
-        let hostmaster = match &config.hostmaster {
+        let hostmaster = match &zone.hostmaster {
             Some(mailbox) => mailbox.name().clone(),
             None => Mailbox::hostmaster(&domain).unwrap_or_else(|| domain.clone()),
         };
         let words = Words {
+            cuts: cuts(&domain, config),
             domain,
-            scheme: config.scheme,
-            ttl: config.ttl.as_ttl(),
-            negative_ttl: config.negative_ttl.as_ttl(),
-            all_down: config.all_down,
-            max_answers: config.max_answers,
+            scheme: zone.scheme,
+            ttl: zone.ttl.as_ttl(),
+            negative_ttl: zone.negative_ttl.as_ttl(),
+            all_down: zone.all_down,
+            max_answers: zone.max_answers,
             name_server,
             hostmaster,
+            ttls: Arc::clone(ttls),
+            sources: zone.sources.clone(),
         };
-        let mut table = Table::default();
-        if let Some(name) = words.name_server_here() {
-            let addresses = listen.iter().map(SocketAddr::ip);
-            let specific = addresses.filter(|address| !address.is_unspecified());
-            let part = Part {
-                rank: Rank::Zone,
-                service: None,
-                claim: Claim::Addresses,
-                sets: rrset::addresses(specific.map(|address| (address, 1)), words.ttl).into(),
-            };
-            table.put(&name, part);
-        }
+        let listen = config.listen.iter().map(SocketAddr::ip);
         Self {
+            table: words.table(listen),
             words: Arc::new(words),
-            table,
         }
     }
 
@@ -86,9 +88,10 @@ impl Zone {
     /// that haven't changed are left as they are.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
         let names = self.words.scheme.names();
-        let old = old.map(|old| self.words.excerpt(old).service);
-        let new = new.map(|new| self.words.excerpt(new).service);
-        let (old, new) = (old.as_deref(), new.as_deref());
+        let old = old.and_then(|old| self.words.excerpt(old));
+        let new = new.and_then(|new| self.words.excerpt(new));
+        let old = old.as_ref().map(|old| &*old.service);
+        let new = new.as_ref().map(|new| &*new.service);
         let mut before = HashMap::<_, _, foldhash::fast::RandomState>::default();
         if let Some(old) = old {
             names.each(old, &mut |name, rank, view| {
@@ -129,6 +132,34 @@ impl Zone {
 }
 
 impl Words {
+    /// Makes the table of a zone without services, whose name server is where we listen.
+    fn table(&self, listen: impl Iterator<Item = IpAddr>) -> Table {
+        let mut table = Table::default();
+        let part = |sets| Part {
+            rank: Rank::Zone,
+            service: None,
+            claim: Claim::Addresses,
+            sets,
+        };
+        if let Some(name) = self.name_server_here() {
+            let specific = listen.filter(|address| !address.is_unspecified());
+            let sets = rrset::addresses(specific.map(|address| (address, 1)), self.ttl);
+            table.put(&name, part(sets.into()));
+        }
+        // Another zone answers there; the names above are ones below which others exist.
+        for cut in &self.cuts {
+            if table.node(cut.as_bytes()).is_none() {
+                table.put(cut, part(Arc::default()));
+            }
+        }
+        table
+    }
+
+    /// Returns how long clients may keep the records of a service, in seconds.
+    pub(crate) fn ttl_of(&self, service: &Service) -> u32 {
+        self.ttls.of(&service.name).unwrap_or(self.ttl)
+    }
+
     /// Makes the records of a service at one of its names.
     fn records(&self, service: &Service, view: View<'_>) -> Arc<[RrSet]> {
         let mut sets = view.records(service, self);
@@ -224,6 +255,13 @@ impl<'a> Compressed<'a> {
     fn end(&self) -> &[u8] {
         &self.end[..self.end_len]
     }
+}
+
+/// Lists the domains of other zones below `domain`, relative to it.
+fn cuts(domain: &Name, config: &Config) -> Vec<Name> {
+    let others = config.zones.iter().map(|other| other.domain.name());
+    let below = others.filter_map(|other| other.relative_to(domain));
+    below.filter(|cut| !cut.as_bytes().is_empty()).collect()
 }
 
 /// Returns the name `ns` in a domain.

@@ -26,6 +26,9 @@ impl Check {
         let failed = |errors: Errors| Failure::failed(errors.to_string());
         let document = Document::load(&self.file, &environment()).map_err(failed)?;
         let config = Config::from_document(&document).map_err(failed)?;
+        for warning in config.warnings() {
+            complain(&format!("warning: {}", document.locate(&warning)));
+        }
         let mut problems = Vec::new();
         let mut known = files(&config, &mut problems);
         if self.live {

@@ -10,10 +10,12 @@ pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
 pub use zone::{AllDown, ZoneConfig};
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use config::{Duration, Problem};
 use serde::Deserialize;
+
+use crate::ttl;
 
 /// The longest TTL, one week: longer ones are mistakes, and outlive any instance.
 const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -30,8 +32,11 @@ pub(crate) const UDP_PAYLOAD_LIMIT: u16 = 4096;
 pub struct Config {
     /// The addresses at which queries are taken, over UDP and TCP; none switches DNS off.
     pub listen: Vec<SocketAddr>,
-    /// The domains that are answered for, none of them below another.
+    /// The domains that are answered for; of one below another the more specific one answers.
     pub zones: Vec<ZoneConfig>,
+    /// How long clients may keep the records of services whose names match, in all zones: `web`,
+    /// `*.batch`, `api-*`. The name goes before the longest pattern, both before a zone's own.
+    pub ttl: BTreeMap<String, Duration>,
     /// The longest answer over UDP in bytes, 512 to 4096, also for clients that could take more.
     pub udp_payload_max: u16,
     /// How long a TCP connection may stay without a whole query.
@@ -56,6 +61,7 @@ impl Default for Config {
             zones: vec![ZoneConfig::new(
                 "svc.internal".parse().expect("is a domain"),
             )],
+            ttl: BTreeMap::new(),
             udp_payload_max: 1232,
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections_max: 1000,
@@ -80,18 +86,8 @@ impl Config {
                 );
             }
         }
-        for (index, zone) in self.zones.iter().enumerate() {
-            if let Some(reason) = self.overlap(index) {
-                problem(format!("zones[{index}].domain"), reason);
-            }
-            let ttls = [("ttl", zone.ttl), ("negative_ttl", zone.negative_ttl)];
-            for (key, ttl) in ttls {
-                if ttl > TTL_MAX || ttl.as_ttl() == 0 {
-                    let reason = format!("{ttl} is not between 1s and {TTL_MAX}");
-                    problem(format!("zones[{index}].{key}"), reason);
-                }
-            }
-        }
+        self.find_in_zones(&mut problem);
+        self.find_in_ttl(&mut problem);
         let payload = self.udp_payload_max;
         if !(UDP_PAYLOAD_MIN..=UDP_PAYLOAD_LIMIT).contains(&payload) {
             let reason =
@@ -122,24 +118,66 @@ impl Config {
         problems
     }
 
-    /// Says what is wrong with the domain of the zone at `index` next to those of the others.
-    ///
-    /// Below a domain, names are made of services; a zone there would answer in their stead, and
-    /// SRV and PTR records would lead to names that it knows nothing of.
-    fn overlap(&self, index: usize) -> Option<String> {
-        let domain = &self.zones[index].domain;
-        let mut earlier = self.zones[..index].iter();
-        if let Some(first) = earlier.position(|other| other.domain == *domain) {
-            return Some(format!(
-                "`{domain}` overlaps: it is the domain of zones[{first}] too"
-            ));
+    fn find_in_zones(&self, problem: &mut impl FnMut(String, String)) {
+        for (index, zone) in self.zones.iter().enumerate() {
+            let mut earlier = self.zones[..index].iter();
+            if let Some(first) = earlier.position(|other| other.domain == zone.domain) {
+                let reason = format!("`{}` is the domain of zones[{first}] too", zone.domain);
+                problem(format!("zones[{index}].domain"), reason);
+            }
+            if zone.sources.as_ref().is_some_and(Vec::is_empty) {
+                let reason = "without a source the zone has nothing; without the key it has all";
+                problem(format!("zones[{index}].sources"), reason.to_owned());
+            }
+            let ttls = [("ttl", zone.ttl), ("negative_ttl", zone.negative_ttl)];
+            for (key, ttl) in ttls {
+                if let Err(reason) = check_ttl(ttl) {
+                    problem(format!("zones[{index}].{key}"), reason);
+                }
+            }
         }
-        let mut others = self.zones.iter().map(|zone| &zone.domain);
-        let outer = others.position(|other| domain.is_below(other))?;
-        let outer_domain = &self.zones[outer].domain;
-        Some(format!(
-            "`{domain}` overlaps: names of zones[{outer}] (`{outer_domain}`) below it are hidden"
-        ))
+    }
+
+    fn find_in_ttl(&self, problem: &mut impl FnMut(String, String)) {
+        for (index, (pattern, ttl)) in self.ttl.iter().enumerate() {
+            let same = |other: &&String| other.eq_ignore_ascii_case(pattern);
+            let twice = match self.ttl.keys().take(index).find(same) {
+                Some(other) => Err(format!("`{pattern}` means the same as `{other}`")),
+                None => Ok(()),
+            };
+            for found in [ttl::check(pattern), twice, check_ttl(*ttl)] {
+                if let Err(reason) = found {
+                    problem(format!("ttl.\"{pattern}\""), reason);
+                }
+            }
+        }
+    }
+
+    /// Lists what may not be meant so, although it works; the keys are relative to the section.
+    ///
+    /// Below a domain, names are made of services; a zone there answers in their stead.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        for (inner, zone) in self.zones.iter().enumerate() {
+            for (outer, other) in self.zones.iter().enumerate() {
+                if zone.domain.is_below(&other.domain) {
+                    let reason = format!(
+                        "names of zones[{outer}] (`{}`) at and below `{}` are hidden by this zone",
+                        other.domain, zone.domain
+                    );
+                    let key = format!("zones[{inner}].domain");
+                    warnings.push(Problem::new(key, reason));
+                }
+            }
+        }
+        warnings
+    }
+}
+
+fn check_ttl(ttl: Duration) -> Result<(), String> {
+    match ttl > TTL_MAX || ttl.as_ttl() == 0 {
+        true => Err(format!("{ttl} is not between 1s and {TTL_MAX}")),
+        false => Ok(()),
     }
 }
 

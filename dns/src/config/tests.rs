@@ -16,7 +16,7 @@ fn the_defaults_are_good_and_what_an_empty_section_means() {
 #[test]
 fn a_zone_is_read_with_all_its_keys() {
     let text = "[[zones]]\ndomain = \"SVC.example.\"\nscheme = \"plain\"\nttl = \"1m\"\n\
-        negative_ttl = \"2s\"\nmax_answers = 3\nall_down = \"all\"\nname_server = \"ns1.example\"\nhostmaster = \"a.b@example\"\n";
+        negative_ttl = \"2s\"\nmax_answers = 3\nsources = [\"zk\"]\nall_down = \"all\"\nname_server = \"ns1.example\"\nhostmaster = \"a.b@example\"\n";
     let config: Config = toml::from_str(text).unwrap();
     let [zone] = &config.zones[..] else {
         panic!("{config:?}");
@@ -24,6 +24,7 @@ fn a_zone_is_read_with_all_its_keys() {
     assert_eq!(zone.domain.to_string(), "svc.example");
     assert_eq!((zone.ttl.as_ttl(), zone.max_answers), (60, 3));
     assert_eq!(zone.all_down, AllDown::All);
+    assert_eq!(zone.sources, Some(vec!["zk".to_owned()]));
     let mailbox = zone.hostmaster.as_ref().unwrap();
     assert_eq!(mailbox.name().as_bytes(), b"\x03a.b\x07example");
 }
@@ -34,15 +35,15 @@ fn what_cannot_work_is_a_problem_with_its_key() {
         udp_payload_max = 100\ntcp_connections_max = 0\ntcp_idle_timeout = \"0s\"\n\
         cookies = { secret_file = \"/dev/null\" }\n\
         [[zones]]\ndomain = \"a.b\"\nttl = \"8days\"\n[[zones]]\ndomain = \"A.b.\"\n\
-        negative_ttl = \"5ms\"\n[[zones]]\ndomain = \"x.a.b\"\n";
+        negative_ttl = \"5ms\"\n[[zones]]\ndomain = \"x.a.b\"\nsources = []\n";
     assert_eq!(
         problems(text),
         [
             "listen[2]: 127.0.0.1:53 is listed twice",
             "zones[0].ttl: 8days is not between 1s and 7days",
-            "zones[1].domain: `a.b` overlaps: it is the domain of zones[0] too",
+            "zones[1].domain: `a.b` is the domain of zones[0] too",
             "zones[1].negative_ttl: 5ms is not between 1s and 7days",
-            "zones[2].domain: `x.a.b` overlaps: names of zones[0] (`a.b`) below it are hidden",
+            "zones[2].sources: without a source the zone has nothing; without the key it has all",
             "udp_payload_max: 100 is not between 512 and 4096",
             "tcp_connections_max: 0 would refuse everybody",
             "tcp_idle_timeout: 0s would refuse everybody",
@@ -71,19 +72,41 @@ fn what_is_told_of_the_server_has_to_fit() {
 }
 
 #[test]
-fn a_zone_below_another_is_a_problem_wherever_it_stands() {
-    let zones = |domains: &[&str]| {
+fn bad_patterns_and_their_times_are_problems() {
+    let text = "[ttl]\n\"*.batch\" = \"1m\"\n\"a.*.*\" = \"1s\"\n\"a b\" = \"1s\"\n\
+        \"api-*\" = \"8days\"\n\"web\" = \"10ms\"\n\"Web\" = \"1s\"\n";
+    assert_eq!(
+        problems(text),
+        [
+            "ttl.\"a b\": service name `a b` has ' ', which is no letter, digit, `-` or `_`",
+            "ttl.\"a.*.*\": `a.*.*` has more than one `*`",
+            "ttl.\"api-*\": 8days is not between 1s and 7days",
+            "ttl.\"web\": `web` means the same as `Web`",
+            "ttl.\"web\": 10ms is not between 1s and 7days",
+        ]
+    );
+}
+
+#[test]
+fn a_zone_below_another_is_worth_a_warning_wherever_it_stands() {
+    let warnings = |domains: &[&str]| {
         let zones = domains
             .iter()
             .map(|domain| format!("[[zones]]\ndomain = \"{domain}\"\n"));
-        problems(&zones.collect::<String>())
+        let text = zones.collect::<String>();
+        assert_eq!(problems(&text), <[String; 0]>::default());
+        let config: Config = toml::from_str(&text).unwrap();
+        let warnings = config.warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(
-        zones(&["y.x.a.b", "A.B"]),
-        ["zones[0].domain: `y.x.a.b` overlaps: names of zones[1] (`a.b`) below it are hidden"]
+        warnings(&["y.x.a.b", "A.B"]),
+        [
+            "zones[0].domain: names of zones[1] (`a.b`) at and below `y.x.a.b` are hidden by this zone"
+        ]
     );
     let apart = ["a.b", "xa.b", "b.a", "c"];
-    assert_eq!(zones(&apart), <[String; 0]>::default());
+    assert_eq!(warnings(&apart), <[String; 0]>::default());
 }
 
 #[test]

@@ -15,12 +15,15 @@ pub struct ZoneConfig {
     /// How services become names.
     #[serde(default)]
     pub scheme: Scheme,
-    /// How long clients may keep an answer.
+    /// How long clients may keep an answer, where `[dns.ttl]` says nothing of the service.
     #[serde(default = "ttl_default")]
     pub ttl: Duration,
     /// How long clients may keep the news that a name or a record doesn't exist (RFC 2308).
     #[serde(default = "ttl_default")]
     pub negative_ttl: Duration,
+    /// The sources whose instances the zone has; all when it isn't there.
+    #[serde(default)]
+    pub sources: Option<Vec<String>>,
     /// What a service answers with when none of its instances is available.
     #[serde(default)]
     pub all_down: AllDown,
@@ -50,6 +53,7 @@ impl ZoneConfig {
             scheme: Scheme::default(),
             ttl: ttl_default(),
             negative_ttl: ttl_default(),
+            sources: None,
             all_down: AllDown::default(),
             max_answers: 0,
             name_server: None,

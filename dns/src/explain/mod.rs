@@ -12,8 +12,9 @@ use crate::{
     Rcode, Scheme, Zones,
     excerpt::Excerpt,
     name::Name,
-    reverse,
+    reverse::{self, Homes},
     rrset::RrSet,
+    schemes::View,
     table::{Node, Part},
     zone::{Words, Zone},
 };
@@ -33,7 +34,8 @@ pub struct Explanation {
     pub serial: u32,
     /// The code of an answer about any type.
     pub rcode: Rcode,
-    /// How long clients may keep the answer (or that there is none), in seconds.
+    /// How long clients may keep the answer (or that there is none), in seconds; the shortest time
+    /// where records differ.
     pub ttl: u32,
     /// What the code doesn't say, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +101,7 @@ impl Zones {
         let (zone, _) = self.reverse_of(name.as_bytes())?;
         let mut explanation = self.start(&name, &zone.words);
         let address = reverse::address(name.as_bytes())?;
-        self.explain_address(zone, address, &mut explanation);
+        self.explain_address(address, &mut explanation);
         Some(explanation)
     }
 
@@ -119,8 +121,8 @@ impl Zones {
     }
 
     fn explain_absence(&self, zone: &Zone, explanation: &mut Explanation) {
-        if !self.knows_all(None) {
-            return self.explain_ignorance(explanation);
+        if !self.knows_all(zone, None) {
+            return self.explain_ignorance(zone, explanation);
         }
         explanation.rcode = Rcode::NxDomain;
         explanation.ttl = zone.words.negative_ttl;
@@ -128,18 +130,23 @@ impl Zones {
     }
 
     /// Says that an answer would be a guess while sources have yet to speak.
-    fn explain_ignorance(&self, explanation: &mut Explanation) {
+    fn explain_ignorance(&self, zone: &Zone, explanation: &mut Explanation) {
         explanation.rcode = Rcode::ServFail;
         explanation.ttl = 0;
-        explanation.add_note(&format!("not known yet: waiting for {}", self.awaited()));
+        explanation.add_note(&format!(
+            "not known yet: waiting for {}",
+            self.awaited_by(zone)
+        ));
     }
 
-    fn awaited(&self) -> String {
-        self.snapshot().unsynced().join(", ")
+    fn awaited_by(&self, zone: &Zone) -> String {
+        let sources = self.awaited(zone).map(AsRef::as_ref);
+        sources.collect::<Vec<_>>().join(", ")
     }
 
     fn explain_node(&self, zone: &Zone, name: &Name, node: &Node, to: &mut Explanation) {
         let words = &zone.words;
+        let mut ttls = Vec::new();
         for part in node.parts() {
             let speaks = |rtype| {
                 node.speaker(rtype)
@@ -152,8 +159,12 @@ impl Zones {
             let Some(service) = self.snapshot().service(service.as_str()) else {
                 continue;
             };
-            let excerpt = words.excerpt(service);
+            let Some(excerpt) = words.excerpt(service) else {
+                continue;
+            };
+            let whole = service;
             let service = &*excerpt.service;
+            let count = to.records.len();
             words
                 .scheme
                 .names()
@@ -166,10 +177,17 @@ impl Zones {
                             speaks: &speaks,
                         };
                         said.tell(to);
+                        if !matches!(view, View::Instance(_)) {
+                            to.leave_out_foreign(words, whole);
+                        }
                     }
                 });
             to.add_last_resort(&excerpt);
+            if to.records.len() > count {
+                ttls.push(words.ttl_of(service));
+            }
         }
+        to.ttl = ttls.into_iter().min().unwrap_or(to.ttl);
         let limited = node.parts().iter().flat_map(|part| part.sets.iter());
         if limited.into_iter().any(|set| set.answered() < set.count()) {
             let max = words.max_answers;
@@ -177,10 +195,10 @@ impl Zones {
                 "an answer has {max} of these at a time (max_answers)"
             ));
         }
-        match (to.records.is_empty(), self.knows_all(Some(node))) {
-            (true, false) => self.explain_ignorance(to),
+        match (to.records.is_empty(), self.knows_all(zone, Some(node))) {
+            (true, false) => self.explain_ignorance(zone, to),
             (false, false) => {
-                let awaited = self.awaited();
+                let awaited = self.awaited_by(zone);
                 to.add_note(&format!(
                     "its addresses get SERVFAIL: waiting for {awaited}"
                 ));
@@ -196,27 +214,23 @@ impl Zones {
         }
     }
 
-    fn explain_address(&self, zone: &Zone, address: IpAddr, to: &mut Explanation) {
+    fn explain_address(&self, address: IpAddr, to: &mut Explanation) {
         let told: Vec<_> = self.told_at(address).collect();
         for service in self.snapshot().services().values() {
-            let excerpt = zone.words.excerpt(service);
-            let service = &*excerpt.service;
+            let homes = Homes::new(self.zones(), service);
             let instances = service.instances.iter();
             for instance in instances.filter(|one| one.addresses.contains(&address)) {
-                let target = zone.words.target(service, instance);
-                match target.filter(|target| told.contains(&target)) {
-                    Some(target) => {
+                let reason = match (homes.of(instance), instance.exclusion()) {
+                    (Some((zone, target)), _) if told.contains(&&target) => {
                         to.add(service, instance, "PTR", format!("{target}."));
                         to.add_namesake(zone, service, instance, &target);
+                        continue;
                     }
-                    None => {
-                        let reason = match instance.exclusion() {
-                            Some(exclusion) => exclusion.to_string(),
-                            None => "too many instances are at this address".to_owned(),
-                        };
-                        to.leave_out(service, instance, reason);
-                    }
-                }
+                    (Some(_), _) => "too many instances are at this address".to_owned(),
+                    (None, Some(exclusion)) => exclusion.to_string(),
+                    (None, None) => "it has no name in any zone".to_owned(),
+                };
+                to.leave_out(service, instance, reason);
             }
         }
     }
@@ -262,6 +276,17 @@ impl Explanation {
                 "no instance of {name} is available: \
                  all that have an address and aren't draining are told (all_down)"
             ));
+        }
+    }
+
+    /// Says which instances are of other sources than the zone's.
+    fn leave_out_foreign(&mut self, words: &Words, service: &Service) {
+        for instance in &service.instances {
+            let source = &instance.origin.source;
+            if !words.takes(source) {
+                let reason = format!("the zone has no instances of source {source} (sources)");
+                self.leave_out(service, instance, reason);
+            }
         }
     }
 

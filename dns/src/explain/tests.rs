@@ -71,6 +71,47 @@ fn a_limited_answer_is_said_to_be_one() {
 }
 
 #[test]
+fn the_time_to_live_is_that_of_the_service() {
+    let config = "[ttl]\nweb = '1m'\n'b.*' = '2s'\n";
+    let services = [
+        testing::service("web", &[("a", 1), ("b", 1)]),
+        testing::service("b.web", &[("x", 1)]),
+    ];
+    let zones = zones_by(config, services);
+    let ttl = |name: &str| zones.explain(&format!("{name}.svc.internal")).unwrap().ttl;
+    let names = ["web", "_web._tcp", "a.web", "x.b.web", "_tcp"];
+    assert_eq!(names.map(ttl), [60, 60, 60, 2, 5]);
+    assert_eq!(ttl("b.web"), 2, "its address is the other service's");
+}
+
+#[test]
+fn instances_of_other_sources_are_left_out_with_their_source() {
+    let config = "[[zones]]\ndomain = 'svc.internal'\nsources = ['x']\n";
+    let mut a = testing::instance("a", "10.0.0.1", 80);
+    a.origin.source = "x".into();
+    let b = testing::instance("b", "10.0.0.2", 80);
+    let services = [testing::service_of("web", [a, b])];
+    let zones = zones_by(config, services);
+    for name in ["web", "_web._tcp"] {
+        let name = format!("{name}.svc.internal");
+        let explanation = zones.explain(&name).unwrap();
+        assert_eq!(explanation.records.len(), 1, "{name}");
+        let reason = "b: the zone has no instances of source test (sources)";
+        assert_eq!(left_out(&explanation), [reason], "{name}");
+    }
+    let known = zones.snapshot().services().clone();
+    let unsynced = Snapshot::new(8, known, ["x".into(), "test".into()].into());
+    let explanation = zones
+        .update(&unsynced)
+        .explain("none.svc.internal")
+        .unwrap();
+    assert_eq!(
+        explanation.note.as_deref(),
+        Some("not known yet: waiting for x")
+    );
+}
+
+#[test]
 fn a_last_resort_is_said_to_be_one() {
     let config = "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n";
     let mut down = testing::instance("a", "10.0.0.1", 80);

@@ -61,7 +61,8 @@ impl Said<'_> {
             return to.leave_out(service, instance, omission.to_string());
         }
         let Some(srv) = self.view.srv(service, instance, &zone.words) else {
-            return to.leave_out(service, instance, "its name is too long".to_owned());
+            let reason = "its name is too long, or another zone's";
+            return to.leave_out(service, instance, reason.to_owned());
         };
         let Srv {
             priority,

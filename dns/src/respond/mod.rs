@@ -191,7 +191,7 @@ fn answer_question(
         if node.is_some_and(|node| asked.answer_node(node, answer, seed)) {
             return Rcode::NoError;
         }
-        if !zones.knows_all(node) {
+        if !zones.knows_all(zone, node) {
             answer.set_authoritative(false);
             answer.set_extended_error(ExtendedError::NotReady);
             return Rcode::ServFail;

@@ -558,44 +558,6 @@ fn equal_instances_take_turns() {
 }
 
 #[test]
-fn a_limited_answer_is_whole_and_brings_the_addresses_of_its_own_ports() {
-    let services = |count| {
-        let ids: Vec<_> = (0..count).map(|n| format!("i{n}")).collect();
-        let ids: Vec<_> = ids.iter().map(|id| (id.as_str(), 1)).collect();
-        [testing::service("web", &ids)]
-    };
-    let config = "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 2\n";
-    let zones = crate::testing::zones_by(config, services(40));
-    let mut seen = std::collections::BTreeSet::new();
-    for seed in 0..500 {
-        let ask = |name, qtype| {
-            Ask::new(name, qtype)
-                .edns(1232, 0, 0, &[])
-                .by(&zones, Transport::Udp, seed << 24)
-        };
-        let reply = ask("web.svc.internal", rtype::A);
-        assert_eq!((reply.answers().len(), reply.truncated()), (2, false));
-        seen.extend(reply.answers());
-        let reply = ask("_web._tcp.svc.internal", rtype::SRV);
-        assert_eq!((reply.answers().len(), reply.truncated()), (2, false));
-        let target = |line: &String| line.rsplit(' ').next().unwrap().to_owned();
-        let owner = |line: &String| line.split(' ').next().unwrap().to_owned();
-        let targets: Vec<_> = reply.answers().iter().map(target).collect();
-        let owners: Vec<_> = reply.additionals().iter().map(owner).collect();
-        assert_eq!(sorted(targets), owners);
-    }
-    assert_eq!(seen.len(), 40, "every instance gets its turn");
-    let fewer = crate::testing::zones_by(config, services(2));
-    let reply = Ask::new("_web._tcp.svc.internal", rtype::SRV).of(&fewer);
-    assert_eq!(reply.answers().len(), 2);
-}
-
-fn sorted(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort();
-    texts
-}
-
-#[test]
 fn heavy_instances_come_first_more_often() {
     let zones = zones([testing::service("web", &[("a", 1), ("b", 3), ("c", 0)])]);
     let ask = Ask::new("web.svc.internal", rtype::A);
@@ -659,23 +621,6 @@ fn where_two_services_claim_a_name_the_one_called_so_goes_first() {
     let ask = |name: &str, qtype| Ask::new(name, qtype).of(&zones).order().len();
     assert_eq!(ask("a.web.svc.internal", rtype::A), 0);
     assert_eq!(ask("_http._tcp.web.svc.internal", rtype::SRV), 0);
-}
-
-#[test]
-fn the_most_specific_zone_answers() {
-    let config: Config = toml::from_str(
-        "[[zones]]\ndomain = \"example\"\n[[zones]]\ndomain = \"b.example\"\nttl = \"9s\"\n",
-    )
-    .unwrap();
-    let services = [
-        testing::service("web", &[("a", 1)]),
-        testing::service("web.b", &[("a", 1)]),
-    ];
-    let zones = Zones::build(&config, &testing::snapshot(1, services));
-    let ask = |name: &str| Ask::new(name, rtype::A).of(&zones).answers();
-    assert_eq!(ask("web.example"), ["web.example. 5 A 127.0.0.1"]);
-    assert_eq!(ask("web.b.example"), ["web.b.example. 9 A 127.0.0.1"]);
-    assert_eq!(ask("web.b.b.example"), ["web.b.b.example. 9 A 127.0.0.1"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::{
     reverse::Reverse,
     rrset::RrSet,
     table::Node,
+    ttl::Ttls,
     zone::Zone,
 };
 
@@ -24,7 +25,7 @@ pub struct Zones {
     zones: Vec<Zone>,
     /// The places in `zones`, those of the longest domains first.
     most_specific_first: Vec<usize>,
-    /// The names of instances in the first zone, by address.
+    /// The names of instances by address, each in the first zone that has it.
     reverse: Reverse,
     snapshot: Snapshot,
     policy: Arc<Policy>,
@@ -33,10 +34,11 @@ pub struct Zones {
 impl Zones {
     /// Builds the zones of a configuration and fills them with everything in a snapshot.
     pub fn build(config: &Config, snapshot: &Snapshot) -> Self {
+        let ttls = Arc::new(Ttls::new(&config.ttl));
         let zones: Vec<_> = config
             .zones
             .iter()
-            .map(|zone| Zone::build(zone, &config.listen))
+            .map(|zone| Zone::build(zone, config, &ttls))
             .collect();
         let mut most_specific_first: Vec<_> = (0..zones.len()).collect();
         let length = |index: &usize| zones[*index].words.domain.as_bytes().len();
@@ -105,11 +107,21 @@ impl Zones {
 
     /// Tells whether what isn't known at a name, where `node` stands if anything, doesn't exist.
     ///
-    /// While a source has yet to speak that isn't so: the name may come to be, or a service may get
-    /// its first address. A name that leads somewhere is taken as whole, for a client that asks for
-    /// A and AAAA would give up both for the sake of one.
-    pub(crate) fn knows_all(&self, node: Option<&Node>) -> bool {
-        self.snapshot.unsynced().is_empty() || node.is_some_and(Node::leads_somewhere)
+    /// While a source of the zone has yet to speak that isn't so: the name may come to be, or a
+    /// service may get its first address. A name that leads somewhere is taken as whole, for a
+    /// client that asks for A and AAAA would give up both for the sake of one.
+    pub(crate) fn knows_all(&self, zone: &Zone, node: Option<&Node>) -> bool {
+        self.awaited(zone).next().is_none() || node.is_some_and(Node::leads_somewhere)
+    }
+
+    /// Lists the sources of a zone that have yet to speak.
+    pub(crate) fn awaited(&self, zone: &Zone) -> impl Iterator<Item = &Arc<str>> {
+        let unsynced = self.snapshot.unsynced().iter();
+        unsynced.filter(|source| zone.words.takes(source))
+    }
+
+    pub(crate) fn zones(&self) -> &[Zone] {
+        &self.zones
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -124,11 +136,11 @@ impl Zones {
         for zone in &mut self.zones {
             zone.change(old, new);
         }
-        if let Some(first) = self.zones.first() {
-            self.reverse.change(&first.words, old, new);
-        }
+        self.reverse.change(&self.zones, old, new);
     }
 }
 
+#[cfg(test)]
+mod option_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use registry::{Instance, Port, Protocol, ServiceName, State, testing};
 
 use super::*;
 use crate::{
-    testing::{Ask, zones, zones_by},
+    testing::{Ask, zones},
     wire::rtype,
 };
 
@@ -40,6 +40,7 @@ fn services() -> impl Strategy<Value = BTreeMap<String, Service>> {
 }
 
 fn instance() -> impl Strategy<Value = Instance> {
+    let source = prop::sample::select(vec!["one", "two"]);
     let state = prop::sample::select(vec![State::Up, State::Up, State::Draining, State::Down]);
     let port = (1..4_u16, prop::option::of("[ab]|h2|http"), any::<bool>()).prop_map(
         |(number, name, udp)| Port {
@@ -54,8 +55,9 @@ fn instance() -> impl Strategy<Value = Instance> {
         state,
         prop::collection::vec(port, 0..3),
         0..3_u16,
+        source,
     )
-        .prop_map(|(host, v6, state, ports, weight)| {
+        .prop_map(|(host, v6, state, ports, weight, source)| {
             let mut instance = testing::instance("x", &format!("10.0.0.{host}"), 1);
             if v6 {
                 instance
@@ -65,15 +67,19 @@ fn instance() -> impl Strategy<Value = Instance> {
             instance.state = state;
             instance.ports = ports;
             instance.weight = weight;
+            instance.origin.source = source.into();
             instance
         })
 }
 
 /// Configurations with everything that decides what zones hold.
-const CONFIGS: [&str; 3] = [
+const CONFIGS: [&str; 6] = [
     "[[zones]]\ndomain = 'svc.internal'\n[[zones]]\ndomain = 'b.svc.internal'\n",
     "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n",
     "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n",
+    "[ttl]\na = '1m'\n'*.b' = '2m'\n[[zones]]\ndomain = 'svc.internal'\n",
+    "[[zones]]\ndomain = 'x'\nsources = ['two']\nall_down = 'all'\n[[zones]]\ndomain = 'y'\n",
+    "[[zones]]\ndomain = 'a.b.x'\nsources = ['one']\n[[zones]]\ndomain = 'x'\n",
 ];
 
 proptest! {
@@ -116,58 +122,6 @@ fn an_update_leaves_the_old_zones_as_they_were() {
     assert_eq!((old.version(), new.version()), (7, 8));
     let fresh = zones([]);
     assert_eq!(new.content().0, fresh.content().0);
-}
-
-#[test]
-fn instances_that_are_told_as_a_last_resort_are_told_at_every_name() {
-    let service = |a, b| {
-        let instances = [("a", "10.0.0.1", a), ("b", "10.0.0.2", b)];
-        let instances = instances.map(|(id, host, state)| {
-            let mut instance = testing::instance(id, host, 80);
-            instance.state = state;
-            instance
-        });
-        let unresolved = testing::instance("c", "c.example", 80);
-        testing::service_of("web", instances.into_iter().chain([unresolved]))
-    };
-    let config = "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n";
-    let content = |zones: &Zones, name: &str, qtype| Ask::new(name, qtype).of(zones).order();
-    let told = |zones: &Zones| {
-        let mut told = content(zones, "web.svc.internal", rtype::A);
-        told.extend(content(zones, "_web._tcp.svc.internal", rtype::SRV));
-        for id in ["a", "b"] {
-            told.extend(content(zones, &format!("{id}.web.svc.internal"), rtype::A));
-        }
-        for n in 1..=2 {
-            let reverse = format!("{n}.0.0.10.in-addr.arpa");
-            told.extend(content(zones, &reverse, rtype::PTR));
-        }
-        told.sort();
-        told
-    };
-    let none_up = zones_by(config, [service(State::Draining, State::Down)]);
-    let only = |id: char, n| {
-        let target = format!("{id}.web.svc.internal.");
-        let address = format!("10.0.0.{n}");
-        [format!("0 1 80 {target}"), address.clone(), address, target]
-    };
-    let mut draining = only('b', 2).to_vec();
-    draining.extend(["10.0.0.1", "a.web.svc.internal."].map(str::to_owned));
-    draining.sort();
-    assert_eq!(told(&none_up), draining);
-    let one_up = testing::snapshot(8, [service(State::Up, State::Down)]);
-    let one_up = none_up.update(&one_up);
-    assert_eq!(told(&one_up), only('a', 1));
-    let none_up = one_up.update(&testing::snapshot(
-        9,
-        [service(State::Down, State::Starting)],
-    ));
-    let mut both = [only('a', 1), only('b', 2)].concat();
-    both.sort();
-    assert_eq!(told(&none_up), both);
-    let by_default = zones([service(State::Draining, State::Down)]);
-    let none = Ask::new("web.svc.internal", rtype::A).of(&by_default);
-    assert_eq!((none.rcode(), none.answers().len()), ("NOERROR", 0));
 }
 
 #[test]
