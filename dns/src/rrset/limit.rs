@@ -9,14 +9,14 @@ use crate::wire::{FIXED_BYTES, OWNER_IS_QUESTION, rtype};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Limit {
     pub(super) count: usize,
-    /// The SRV records by priority, the first to use first; empty for other types.
+    /// The SRV, SVCB and HTTPS records by priority, the first to use first; empty for other types.
     ///
-    /// Clients keep to the lowest priority they see (RFC 2782): with only spare instances in the
-    /// answer they would go there for no reason.
+    /// Clients keep to the lowest priority they see (RFC 2782, RFC 9460): with only spare instances
+    /// in the answer they would go there for no reason.
     pub(super) groups: Box<[Group]>,
 }
 
-/// Holds the SRV records of one priority.
+/// Holds the records of one priority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
     /// Their places in the set.
@@ -31,7 +31,7 @@ impl RrSet {
         let limited = max != 0 && self.count > max;
         let limit = limited.then(|| {
             let groups = match self.rtype {
-                rtype::SRV => self.by_priority(),
+                rtype::SRV | rtype::SVCB | rtype::HTTPS => self.by_priority(),
                 _ => Box::default(),
             };
             let count = max as usize;
@@ -51,7 +51,11 @@ impl RrSet {
             };
             let (indices, shares) = groups.entry(u16::from_be_bytes([*p1, *p2])).or_default();
             indices.push(index);
-            shares.push(encode::share(u16::from_be_bytes([*w1, *w2])));
+            // Of these, only SRV records have a weight.
+            shares.push(match self.rtype {
+                rtype::SRV => encode::share(u16::from_be_bytes([*w1, *w2])),
+                _ => 1,
+            });
         }
         let groups = groups.into_values().map(|(indices, shares)| Group {
             indices: indices.into(),

@@ -219,3 +219,28 @@ fn names_above_another_zone_exist_and_names_in_it_are_its_own() {
     let empty = zones.update(&testing::snapshot(8, []));
     assert_eq!(Ask::new("a.x", rtype::A).of(&empty).rcode(), "NOERROR");
 }
+
+#[test]
+fn a_limited_answer_about_https_has_spare_instances_last_and_the_time_to_live_of_its_service() {
+    let config = "[ttl]\nweb = '1m'\n[[zones]]\ndomain = 'x'\nmax_answers = 2\n";
+    let instances = [("a", 1), ("b", 0), ("c", 1), ("d", 0)].map(|(id, priority)| {
+        let mut instance = testing::instance(id, "10.0.0.1", 443);
+        instance.ports[0].name = Some("https".parse().unwrap());
+        instance.priority = priority;
+        instance
+    });
+    let zones = zones_by(config, [testing::service_of("web", instances)]);
+    for (name, qtype) in [
+        ("web.x", rtype::HTTPS),
+        ("_https._tcp.web.x", rtype::SVCB),
+        ("_https._tcp.web.x", rtype::SRV),
+    ] {
+        for seed in 0..20 {
+            let reply = Ask::new(name, qtype).by(&zones, Transport::Tcp, seed << 28);
+            let records = reply.answers().join("\n");
+            assert_eq!(reply.answers().len(), 2, "{records}");
+            assert!(records.contains("b.web.x.") && records.contains("d.web.x."));
+            assert!(reply.message.answers.iter().all(|one| one.ttl == 60));
+        }
+    }
+}
