@@ -9,6 +9,7 @@ mod admin;
 mod agents;
 mod bad_input;
 mod check;
+mod corpora;
 mod docs;
 mod ensemble;
 mod pipeline;
