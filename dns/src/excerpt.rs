@@ -27,10 +27,11 @@ impl Words {
     /// Returns what the zone tells of a service; `None` where that is nothing.
     pub(crate) fn excerpt<'a>(&self, service: &'a Service) -> Option<Excerpt<'a>> {
         let service = self.own(service)?;
-        let nobody = self.all_down == AllDown::All && service.available().next().is_none();
-        let last_resort = nobody && service.instances.iter().any(|one| may_answer(one));
+        let mut all = service.instances.iter();
+        let nobody = self.all_down == AllDown::All && all.all(|one| self.exclusion(one).is_some());
+        let last_resort = nobody && service.instances.iter().any(|one| self.may_answer(one));
         let service = match last_resort {
-            true => Cow::Owned(with_last_resort(&service)),
+            true => Cow::Owned(self.with_last_resort(&service)),
             false => service,
         };
         Some(Excerpt {
@@ -55,27 +56,27 @@ impl Words {
             })),
         }
     }
-}
 
-/// Tells whether a client could be sent to an instance when there is no better one.
-///
-/// One that drains is there and has asked for no more.
-fn may_answer(instance: &Instance) -> bool {
-    !instance.addresses.is_empty() && instance.state != State::Draining
-}
+    /// Tells whether a client could be sent to an instance when there is no better one.
+    ///
+    /// One that drains is there and has asked for no more.
+    fn may_answer(&self, instance: &Instance) -> bool {
+        self.is_somewhere(instance) && instance.state != State::Draining
+    }
 
-fn with_last_resort(service: &Service) -> Service {
-    let instances = service.instances.iter().map(|instance| {
-        if !may_answer(instance) {
-            return Arc::clone(instance);
+    fn with_last_resort(&self, service: &Service) -> Service {
+        let instances = service.instances.iter().map(|instance| {
+            if !self.may_answer(instance) {
+                return Arc::clone(instance);
+            }
+            Arc::new(Instance {
+                state: State::Up,
+                ..Instance::clone(instance)
+            })
+        });
+        Service {
+            instances: instances.collect(),
+            ..service.clone()
         }
-        Arc::new(Instance {
-            state: State::Up,
-            ..Instance::clone(instance)
-        })
-    });
-    Service {
-        instances: instances.collect(),
-        ..service.clone()
     }
 }

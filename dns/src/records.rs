@@ -1,6 +1,6 @@
 //! What a service's records at one name are.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr};
 
 use registry::{Exclusion, Instance, Port, PortName, Protocol, Service, State};
 use smallvec::SmallVec;
@@ -10,39 +10,88 @@ use crate::{
     name::Name,
     rrset::{self, RrSet, Srv, Svcb},
     schemes::View,
-    table::Claim,
+    table::{Claim, Part, Rank},
     wire::rtype,
     zone::Words,
 };
 
 impl<'a> View<'a> {
-    /// Makes the records.
-    pub(crate) fn records(self, service: &Service, words: &Words) -> Arc<[RrSet]> {
-        let ttl = words.ttl_of(service);
-        let selected = || {
-            let all = service.instances.iter();
-            all.filter(|instance| self.omission(instance).is_none())
+    /// Makes what the service says at the name.
+    pub(crate) fn part(self, rank: Rank, service: &Service, words: &Words) -> Part {
+        let (claim, mut sets) = match self.alias(service, words) {
+            Some(host) => (
+                Claim::Alias,
+                vec![rrset::cname(&host, words.ttl_of(service))],
+            ),
+            None => (self.claim(), self.records(service, words)),
         };
+        for set in &mut sets {
+            set.set_limit(words.max_answers);
+        }
+        Part {
+            rank,
+            service: Some(service.name.clone()),
+            claim,
+            sets: sets.into(),
+        }
+    }
+
+    /// Returns the host that the name is an alias of.
+    ///
+    /// An alias has one target: a service whose instances are at several hosts has none, and one with
+    /// an instance that has addresses would lose them.
+    pub(crate) fn alias(self, service: &Service, words: &Words) -> Option<Name> {
+        let mut aliases = match self {
+            View::Addresses => self
+                .selected(service, words)
+                .map(|instance| words.alias(instance)),
+            View::Instance(instance) if instance.state != State::Down => {
+                return words.alias(instance);
+            }
+            View::Instance(_) | View::MainPorts(_) | View::NamedPorts(..) => return None,
+        };
+        let first = aliases.next()??;
+        aliases
+            .all(|alias| alias.as_ref() == Some(&first))
+            .then_some(first)
+    }
+
+    /// Makes the records of a name that isn't an alias.
+    fn records(self, service: &Service, words: &Words) -> Vec<RrSet> {
+        let ttl = words.ttl_of(service);
         match self {
             View::Addresses => {
-                let mut sets = rrset::addresses(selected().flat_map(|one| weighted(one)), ttl);
+                let weighted = self.selected(service, words).flat_map(weighted);
+                let mut sets = rrset::addresses(weighted, ttl);
                 sets.extend(self.svcb_set(service, words));
-                sets.into()
+                sets
             }
             View::MainPorts(_) | View::NamedPorts(..) => {
-                let records: Vec<_> = selected()
+                let records: Vec<_> = self
+                    .selected(service, words)
                     .filter_map(|instance| self.srv(service, instance, words))
                     .collect();
                 let svcb = self.svcb_set(service, words);
                 rrset::srv(&records, ttl).into_iter().chain(svcb).collect()
             }
             View::Instance(instance) => {
-                let served = Some(instance).filter(|one| self.omission(one).is_none());
+                let omitted = self.omission(instance, words).is_some();
+                let served = Some(instance).filter(|_| !omitted);
                 let mut sets = rrset::addresses(served.into_iter().flat_map(weighted), ttl);
                 sets.push(rrset::txt(&instance.attributes, ttl));
-                sets.into()
+                sets
             }
         }
+    }
+
+    /// Lists the instances that are among the records.
+    fn selected<'b>(
+        self,
+        service: &'b Service,
+        words: &'b Words,
+    ) -> impl Iterator<Item = &'b Instance> + use<'a, 'b> {
+        let all = service.instances.iter().map(AsRef::as_ref);
+        all.filter(move |instance| self.omission(instance, words).is_none())
     }
 
     /// Makes an instance's SRV record, where it has such a port and a name that DNS can carry.
@@ -52,12 +101,14 @@ impl<'a> View<'a> {
         instance: &'b Instance,
         words: &Words,
     ) -> Option<Srv<'b>> {
+        let port = self.port(instance)?.number;
+        let (target, addresses) = words.target(service, instance)?;
         Some(Srv {
             priority: instance.priority,
             weight: instance.weight,
-            port: self.port(instance)?.number,
-            target: words.target(service, instance)?,
-            addresses: &instance.addresses,
+            port,
+            target,
+            addresses,
         })
     }
 
@@ -70,19 +121,19 @@ impl<'a> View<'a> {
     ) -> impl Iterator<Item = Svcb<'b>> {
         let endpoints = match self {
             View::Addresses => http::secure(instance),
-            View::NamedPorts(..) => self
-                .port(instance)
-                .and_then(http::behind)
-                .into_iter()
-                .collect(),
+            View::NamedPorts(..) => {
+                let port = self.port(instance);
+                port.and_then(http::behind).into_iter().collect()
+            }
             View::MainPorts(_) | View::Instance(_) => SmallVec::new(),
         };
         endpoints.into_iter().filter_map(move |endpoint| {
+            let (target, addresses) = words.target(service, instance)?;
             Some(Svcb {
                 priority: instance.priority.saturating_add(1),
-                target: words.target(service, instance)?,
+                target,
                 endpoint,
-                addresses: &instance.addresses,
+                addresses,
             })
         })
     }
@@ -96,9 +147,8 @@ impl<'a> View<'a> {
     }
 
     fn svcb_set(self, service: &Service, words: &Words) -> Option<RrSet> {
-        let all = service.instances.iter();
-        let records: Vec<_> = all
-            .filter(|instance| self.omission(instance).is_none())
+        let records: Vec<_> = self
+            .selected(service, words)
             .flat_map(|instance| self.svcb(service, instance, words))
             .collect();
         rrset::svcb(self.svcb_type(), &records, words.ttl_of(service))
@@ -108,10 +158,10 @@ impl<'a> View<'a> {
     ///
     /// The name of an instance that is starting or draining still answers: whoever got it as the
     /// target of an SRV record a moment ago has to find it.
-    pub(crate) fn omission(self, instance: &Instance) -> Option<Omission<'a>> {
-        match (self, instance.exclusion()) {
+    pub(crate) fn omission(self, instance: &Instance, words: &Words) -> Option<Omission<'a>> {
+        match (self, words.exclusion(instance)) {
             (View::Instance(_), Some(Exclusion::State(state))) if state != State::Down => {
-                let nowhere = instance.addresses.is_empty();
+                let nowhere = !words.is_somewhere(instance);
                 nowhere.then_some(Omission::Excluded(Exclusion::Unresolved))
             }
             (_, Some(exclusion)) => Some(Omission::Excluded(exclusion)),
@@ -125,8 +175,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Returns the types of records that the name answers with.
-    pub(crate) fn claim(self) -> Claim {
+    /// Returns the types of records that the name answers with, unless it is an alias.
+    fn claim(self) -> Claim {
         match self {
             View::Addresses => Claim::Addresses,
             View::MainPorts(_) | View::NamedPorts(..) => Claim::Ports,
@@ -173,9 +223,59 @@ impl fmt::Display for Omission<'_> {
 }
 
 impl Words {
-    /// Returns an instance's absolute name, if DNS can carry it and no other zone is asked for it.
-    pub(crate) fn target(&self, service: &Service, instance: &Instance) -> Option<Name> {
-        let name = self.scheme.names().instance(service, instance)?;
+    /// Returns the host that an instance's name is an alias of.
+    ///
+    /// A host in a zone of ours is none: it would have to be followed here, and might lead in a circle.
+    pub(crate) fn alias(&self, instance: &Instance) -> Option<Name> {
+        let host = instance.host.as_deref().filter(|_| self.cname)?;
+        let host = Name::parse(host).ok()?;
+        let mut ours = self.all_domains.iter();
+        let here = ours.any(|domain| host.relative_to(domain).is_some());
+        (!here).then_some(host)
+    }
+
+    /// Tells whether clients should be sent to an instance, and if not, why.
+    ///
+    /// A host that isn't resolved is left to the clients where the name is an alias.
+    pub(crate) fn exclusion(&self, instance: &Instance) -> Option<Exclusion> {
+        match instance.exclusion() {
+            Some(Exclusion::Unresolved) if self.is_somewhere(instance) => None,
+            exclusion => exclusion,
+        }
+    }
+
+    /// Tells whether clients are told where an instance is.
+    pub(crate) fn is_somewhere(&self, instance: &Instance) -> bool {
+        !instance.addresses.is_empty() || self.alias(instance).is_some()
+    }
+
+    /// Returns what SRV and SVCB records lead to, if DNS can carry the name, with the addresses that we
+    /// have there.
+    ///
+    /// A target may not be an alias (RFC 2782), so it is the host itself, which is somebody else's.
+    fn target<'a>(
+        &self,
+        service: &Service,
+        instance: &'a Instance,
+    ) -> Option<(Name, &'a [IpAddr])> {
+        match self.alias(instance) {
+            Some(host) => Some((host, &[])),
+            None => Some((self.canonical(service, instance)?, &instance.addresses)),
+        }
+    }
+
+    /// Returns an instance's absolute name, if [`Words::absolute`] gives it and it isn't an alias: PTR
+    /// records lead to no other (RFC 2181, section 10.2).
+    pub(crate) fn canonical(&self, service: &Service, instance: &Instance) -> Option<Name> {
+        if self.alias(instance).is_some() {
+            return None;
+        }
+        self.absolute(&self.scheme.names().instance(service, instance)?)
+    }
+
+    /// Returns the absolute form of a name in the zone, if DNS can carry it and no other zone is asked
+    /// for it.
+    pub(crate) fn absolute(&self, name: &Name) -> Option<Name> {
         let hidden = self.cuts.iter().any(|cut| name.relative_to(cut).is_some());
         name.below(&self.domain).ok().filter(|_| !hidden)
     }

@@ -116,7 +116,7 @@ impl<'a> Homes<'a> {
             let service = &*excerpt.service;
             let instance = service.instance(&instance.id)?;
             let known = instance.state != State::Down;
-            let target = zone.words.target(service, instance);
+            let target = zone.words.canonical(service, instance);
             Some((*zone, target.filter(|_| known)?))
         })
     }

@@ -59,6 +59,8 @@ pub(crate) enum Rank {
 /// Says which types a part answers, even when it has no record of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
+    /// All there are: the name is an alias, and nothing else stands there (RFC 1034, section 3.6.2).
+    Alias,
     /// Addresses, and where HTTP is spoken at them.
     Addresses,
     /// Ports, and which HTTP is spoken there.
@@ -134,8 +136,21 @@ impl Node {
         sets.iter().find(|set| set.rtype == rtype)
     }
 
-    /// Returns the first part that claims a type.
+    /// Returns what a question of a type is answered with: the name's alias, whatever the type, or the
+    /// records of it.
+    pub(crate) fn answer(&self, qtype: u16) -> Option<&RrSet> {
+        self.set(rtype::CNAME).or_else(|| self.set(qtype))
+    }
+
+    /// Returns the part that speaks for a type: the first that claims it.
+    ///
+    /// An alias speaks when it is asked first, and then alone; there is none where anybody goes before
+    /// it.
     pub(crate) fn speaker(&self, rtype: u16) -> Option<&Part> {
+        let first = self.parts.first()?;
+        if first.claim == Claim::Alias {
+            return Some(first);
+        }
         self.parts.iter().find(|part| part.claim.covers(rtype))
     }
 
@@ -149,10 +164,10 @@ impl Node {
         self.leads_somewhere() || self.set(rtype::TXT).is_some()
     }
 
-    /// Tells whether there is an address or a port: TXT alone is what is said of an instance
+    /// Tells whether there is an address, a port or an alias: TXT alone is what is said of an instance
     /// whose address isn't known.
     pub(crate) fn leads_somewhere(&self) -> bool {
-        [rtype::A, rtype::AAAA, rtype::SRV]
+        [rtype::A, rtype::AAAA, rtype::SRV, rtype::CNAME]
             .into_iter()
             .any(|rtype| self.set(rtype).is_some())
     }
@@ -171,9 +186,10 @@ impl Node {
 }
 
 impl Claim {
-    /// Tells whether this claim is for records of a type.
-    pub(crate) fn covers(self, rtype: u16) -> bool {
+    /// Tells whether this claim is for records of a type, among others.
+    fn covers(self, rtype: u16) -> bool {
         match self {
+            Self::Alias => false,
             Self::Addresses => matches!(rtype, rtype::A | rtype::AAAA | rtype::HTTPS),
             Self::Ports => matches!(rtype, rtype::SRV | rtype::SVCB),
             Self::Instance => matches!(rtype, rtype::A | rtype::AAAA | rtype::TXT),

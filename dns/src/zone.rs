@@ -12,7 +12,7 @@ use crate::{
     Scheme,
     config::{AllDown, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
-    rrset::{self, RrSet},
+    rrset,
     schemes::View,
     table::{Claim, Part, Rank, Table},
     ttl::Ttls,
@@ -41,6 +41,8 @@ pub(crate) struct Words {
     pub(crate) all_down: AllDown,
     /// 0 for no limit.
     pub(crate) max_answers: u32,
+    /// Whether a host name in an instance's record is told by a CNAME record.
+    pub(crate) cname: bool,
     pub(crate) name_server: Name,
     pub(crate) hostmaster: Name,
     pub(crate) ttls: Arc<Ttls>,
@@ -48,6 +50,8 @@ pub(crate) struct Words {
     pub(crate) sources: Option<Vec<String>>,
     /// The domains of the zones below this one, relative to its own.
     pub(crate) cuts: Vec<Name>,
+    /// The domains of all zones.
+    pub(crate) all_domains: Vec<Name>,
 }
 
 impl Zone {
@@ -64,12 +68,14 @@ impl Zone {
         };
         let words = Words {
             cuts: cuts(&domain, config),
+            all_domains: domains(config).cloned().collect(),
             domain,
             scheme: zone.scheme,
             ttl: zone.ttl.as_ttl(),
             negative_ttl: zone.negative_ttl.as_ttl(),
             all_down: zone.all_down,
             max_answers: zone.max_answers,
+            cname: zone.cname,
             name_server,
             hostmaster,
             ttls: Arc::clone(ttls),
@@ -105,13 +111,7 @@ impl Zone {
                 // others.
                 let same = |old: View<'_>| old == view && matches!(view, View::Instance(_));
                 if !before.remove(&key).is_some_and(same) {
-                    let part = Part {
-                        rank,
-                        service: Some(new.name.clone()),
-                        claim: view.claim(),
-                        sets: self.words.records(new, view),
-                    };
-                    self.table.put(&key.0, part);
+                    self.table.put(&key.0, view.part(rank, new, &self.words));
                 }
             });
         }
@@ -158,15 +158,6 @@ impl Words {
     /// Returns how long clients may keep the records of a service, in seconds.
     pub(crate) fn ttl_of(&self, service: &Service) -> u32 {
         self.ttls.of(&service.name).unwrap_or(self.ttl)
-    }
-
-    /// Makes the records of a service at one of its names.
-    fn records(&self, service: &Service, view: View<'_>) -> Arc<[RrSet]> {
-        let mut sets = view.records(service, self);
-        for set in Arc::make_mut(&mut sets) {
-            set.set_limit(self.max_answers);
-        }
-        sets
     }
 
     /// Writes the SOA record, owned by the name at `owner` in the message; returns whether it had
@@ -259,9 +250,12 @@ impl<'a> Compressed<'a> {
 
 /// Lists the domains of other zones below `domain`, relative to it.
 fn cuts(domain: &Name, config: &Config) -> Vec<Name> {
-    let others = config.zones.iter().map(|other| other.domain.name());
-    let below = others.filter_map(|other| other.relative_to(domain));
+    let below = domains(config).filter_map(|other| other.relative_to(domain));
     below.filter(|cut| !cut.as_bytes().is_empty()).collect()
+}
+
+fn domains(config: &Config) -> impl Iterator<Item = &Name> {
+    config.zones.iter().map(|zone| zone.domain.name())
 }
 
 /// Returns the name `ns` in a domain.

@@ -33,6 +33,10 @@ pub struct ZoneConfig {
     /// whole: it isn't marked as truncated.
     #[serde(default)]
     pub max_answers: u32,
+    /// Whether an instance whose record gives a host name answers with a CNAME record to it, and not
+    /// with the addresses that the registry finds for it.
+    #[serde(default)]
+    pub cname: bool,
     /// The name in the NS and SOA records.
     ///
     /// `ns.<domain>` by default, whose addresses are those of `[dns] listen` that aren't wildcards.
@@ -56,6 +60,7 @@ impl ZoneConfig {
             sources: None,
             all_down: AllDown::default(),
             max_answers: 0,
+            cname: false,
             name_server: None,
             hostmaster: None,
         }

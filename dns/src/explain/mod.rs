@@ -49,7 +49,7 @@ pub struct Explanation {
 /// Says which instance a record is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExplainedRecord {
-    /// `A`, `AAAA`, `SRV`, `HTTPS`, `SVCB`, `TXT`, `PTR`, `SOA` or `NS`.
+    /// `A`, `AAAA`, `SRV`, `HTTPS`, `SVCB`, `TXT`, `CNAME`, `PTR`, `SOA` or `NS`.
     #[serde(rename = "type")]
     pub rtype: &'static str,
     /// The record's content.
@@ -228,7 +228,7 @@ impl Zones {
                     }
                     (Some(_), _) => "too many instances are at this address".to_owned(),
                     (None, Some(exclusion)) => exclusion.to_string(),
-                    (None, None) => "it has no name in any zone".to_owned(),
+                    (None, None) => "it has no name in any zone but for aliases".to_owned(),
                 };
                 to.leave_out(service, instance, reason);
             }

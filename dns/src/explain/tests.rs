@@ -231,6 +231,36 @@ fn where_http_is_spoken_is_told() {
 }
 
 #[test]
+fn an_alias_is_told_with_the_instances_that_it_stands_for() {
+    let mut a = testing::instance("a", "db.example", 1);
+    a.addresses = vec!["10.0.0.1".parse().unwrap()];
+    let mut down = testing::instance("b", "db.example", 1);
+    down.state = State::Down;
+    let alone = testing::service_of("db", [a.clone(), down]);
+    let mixed = [a, testing::instance("b", "other.example", 1)];
+    let zones = zones_by(
+        "[[zones]]\ndomain = \"svc.internal\"\ncname = true\n",
+        [alone, testing::service_of("mixed", mixed)],
+    );
+    let explain = |name: &str| {
+        let explanation = zones.explain(&format!("{name}.svc.internal")).unwrap();
+        (records(&explanation), left_out(&explanation))
+    };
+    let alias = vec!["CNAME db.example.".to_owned()];
+    let is_down = vec!["b: its state is down".to_owned()];
+    assert_eq!(explain("db"), (alias.clone(), is_down.clone()));
+    assert_eq!(explain("a.db"), (alias, vec![]));
+    assert_eq!(explain("b.db"), (vec!["TXT ".to_owned()], is_down.clone()));
+    let srv = vec!["SRV 0 1 1 db.example.".to_owned()];
+    assert_eq!(explain("_db._tcp"), (srv, is_down));
+    let unresolved = vec!["b: its host name is not resolved".to_owned()];
+    assert_eq!(
+        explain("mixed"),
+        (vec!["A 10.0.0.1".to_owned()], unresolved)
+    );
+}
+
+#[test]
 fn an_explanation_is_json() {
     let explanation = some_zones().explain("c.web.svc.internal").unwrap();
     assert_eq!(

@@ -1,9 +1,11 @@
 //! What one service says at a name, in words.
 
-use registry::{Instance, Service};
+use std::sync::Arc;
+
+use registry::{Exclusion, Instance, Service};
 
 use super::{Explanation, address_type};
-use crate::{rrset::Srv, schemes::View, wire::rtype, zone::Zone};
+use crate::{name::Name, rrset::Srv, schemes::View, wire::rtype, zone::Zone};
 
 /// What one service says at a name, and whether it is the one that is asked for a type.
 pub(super) struct Said<'a> {
@@ -16,8 +18,14 @@ pub(super) struct Said<'a> {
 impl Said<'_> {
     /// Adds the records, and the instances that are left out.
     pub(super) fn tell(&self, to: &mut Explanation) {
+        if let Some(host) = self.view.alias(self.service, &self.zone.words) {
+            return self.tell_alias(&host, to);
+        }
         if let View::Instance(instance) = self.view {
             self.tell_addresses(instance, to);
+            if !(self.speaks)(rtype::TXT) {
+                return;
+            }
             let pairs = instance
                 .attributes
                 .iter()
@@ -39,11 +47,32 @@ impl Said<'_> {
         }
     }
 
+    /// Adds the CNAME record, once for each instance that it stands for.
+    fn tell_alias(&self, host: &Name, to: &mut Explanation) {
+        let all = self.service.instances.iter();
+        let alone = |one: &&Arc<Instance>| match self.view {
+            View::Instance(instance) => one.id == instance.id,
+            _ => true,
+        };
+        for instance in all.filter(alone) {
+            if let Some(omission) = self.view.omission(instance, &self.zone.words) {
+                to.leave_out(self.service, instance, omission.to_string());
+            } else if !(self.speaks)(rtype::CNAME) {
+                to.leave_out(self.service, instance, hidden());
+            } else {
+                to.add(self.service, instance, "CNAME", format!("{host}."));
+            }
+        }
+    }
+
     fn tell_addresses(&self, instance: &Instance, to: &mut Explanation) {
-        if let Some(omission) = self.view.omission(instance) {
+        if let Some(omission) = self.view.omission(instance, &self.zone.words) {
             to.leave_out(self.service, instance, omission.to_string());
         } else if !(self.speaks)(rtype::A) {
             to.leave_out(self.service, instance, hidden());
+        } else if instance.addresses.is_empty() {
+            let reason = Exclusion::Unresolved.to_string();
+            to.leave_out(self.service, instance, reason);
         } else {
             for address in &instance.addresses {
                 let content = address.to_string();
@@ -57,7 +86,7 @@ impl Said<'_> {
         if !(self.speaks)(rtype::SRV) {
             return to.leave_out(service, instance, hidden());
         }
-        if let Some(omission) = self.view.omission(instance) {
+        if let Some(omission) = self.view.omission(instance, &zone.words) {
             return to.leave_out(service, instance, omission.to_string());
         }
         let Some(srv) = self.view.srv(service, instance, &zone.words) else {
@@ -73,13 +102,16 @@ impl Said<'_> {
         } = srv;
         let content = format!("{priority} {weight} {port} {target}.");
         to.add(service, instance, "SRV", content);
-        to.add_namesake(zone, service, instance, &target);
+        if zone.words.alias(instance).is_none() {
+            to.add_namesake(zone, service, instance, &target);
+        }
     }
 
     /// Adds where an instance speaks HTTP; that it doesn't is nothing to be told.
     fn tell_http(&self, instance: &Instance, to: &mut Explanation) {
         let rtype = self.view.svcb_type();
-        if self.view.omission(instance).is_some() || !(self.speaks)(rtype) {
+        let omission = self.view.omission(instance, &self.zone.words);
+        if omission.is_some() || !(self.speaks)(rtype) {
             return;
         }
         let label = if rtype == rtype::HTTPS {

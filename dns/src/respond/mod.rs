@@ -250,7 +250,7 @@ impl Asked<'_> {
 
     /// Answers with what stands at a name; returns whether there is anything of the type.
     fn answer_node(&self, node: &Node, answer: &mut Answer<'_>, seed: u64) -> bool {
-        if let Some(set) = node.set(self.qtype) {
+        if let Some(set) = node.answer(self.qtype) {
             set.write(answer, seed);
             return true;
         }
@@ -300,6 +300,8 @@ impl Asked<'_> {
     }
 }
 
+#[cfg(test)]
+mod alias_tests;
 #[cfg(test)]
 mod edns_tests;
 #[cfg(test)]

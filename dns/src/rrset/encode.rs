@@ -100,6 +100,13 @@ pub(crate) fn ptr<'a>(targets: impl Iterator<Item = &'a Name>, ttl: u32) -> Opti
     builder.finish_some()
 }
 
+/// Makes the CNAME record of an alias.
+pub(crate) fn cname(target: &Name, ttl: u32) -> RrSet {
+    let mut builder = Builder::new(rtype::CNAME, ttl);
+    builder.push(&[target.as_bytes(), &[0]]);
+    builder.finish()
+}
+
 /// Collects records of one type.
 pub(super) struct Builder {
     rtype: u16,

@@ -5,7 +5,7 @@ mod limit;
 mod order;
 mod svcb;
 
-pub(crate) use encode::{Srv, addresses, ptr, srv, txt};
+pub(crate) use encode::{Srv, addresses, cname, ptr, srv, txt};
 pub(crate) use svcb::{Svcb, svcb};
 
 use std::net::IpAddr;

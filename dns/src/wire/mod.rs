@@ -33,6 +33,7 @@ pub(crate) const CLASS_CH: u16 = 3;
 pub(crate) mod rtype {
     pub(crate) const A: u16 = 1;
     pub(crate) const NS: u16 = 2;
+    pub(crate) const CNAME: u16 = 5;
     pub(crate) const SOA: u16 = 6;
     pub(crate) const PTR: u16 = 12;
     pub(crate) const HINFO: u16 = 13;

@@ -39,6 +39,9 @@ fn services() -> impl Strategy<Value = BTreeMap<String, Service>> {
     })
 }
 
+/// Host names in instances' records, the last of them in a zone.
+const HOSTS: [&str; 3] = ["lb.example", "db.example", "a.b.svc.internal"];
+
 fn instance() -> impl Strategy<Value = Instance> {
     let source = prop::sample::select(vec!["one", "two"]);
     let state = prop::sample::select(vec![State::Up, State::Up, State::Draining, State::Down]);
@@ -55,14 +58,19 @@ fn instance() -> impl Strategy<Value = Instance> {
         state,
         prop::collection::vec(port, 0..3),
         0..3_u16,
+        prop::option::weighted(0.4, prop::sample::select(&HOSTS[..])),
         source,
     )
-        .prop_map(|(host, v6, state, ports, weight, source)| {
+        .prop_map(|(host, v6, state, ports, weight, name, source)| {
             let mut instance = testing::instance("x", &format!("10.0.0.{host}"), 1);
             if v6 {
                 instance
                     .addresses
                     .push(format!("2001:db8::{host}").parse().unwrap());
+            }
+            if let Some(name) = name {
+                instance.host = Some(name.into());
+                instance.addresses.truncate(usize::from(v6));
             }
             instance.state = state;
             instance.ports = ports;
@@ -73,13 +81,15 @@ fn instance() -> impl Strategy<Value = Instance> {
 }
 
 /// Configurations with everything that decides what zones hold.
-const CONFIGS: [&str; 6] = [
+const CONFIGS: [&str; 8] = [
     "[[zones]]\ndomain = 'svc.internal'\n[[zones]]\ndomain = 'b.svc.internal'\n",
     "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n",
     "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n",
     "[ttl]\na = '1m'\n'*.b' = '2m'\n[[zones]]\ndomain = 'svc.internal'\n",
     "[[zones]]\ndomain = 'x'\nsources = ['two']\nall_down = 'all'\n[[zones]]\ndomain = 'y'\n",
     "[[zones]]\ndomain = 'a.b.x'\nsources = ['one']\n[[zones]]\ndomain = 'x'\n",
+    "[[zones]]\ndomain = 'svc.internal'\ncname = true\nall_down = 'all'\n",
+    "[[zones]]\ndomain = 'other'\n[[zones]]\ndomain = 'svc.internal'\ncname = true\n",
 ];
 
 proptest! {
