@@ -14,6 +14,7 @@
 //! [`Zones::explain`] says why a name is answered as it is.
 
 mod batch;
+mod browse;
 mod clock;
 mod config;
 mod cookie;

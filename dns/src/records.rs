@@ -48,7 +48,7 @@ impl<'a> View<'a> {
             View::Instance(instance) if instance.state != State::Down => {
                 return words.alias(instance);
             }
-            View::Instance(_) | View::MainPorts(_) | View::NamedPorts(..) => return None,
+            _ => return None,
         };
         let first = aliases.next()??;
         aliases
@@ -80,6 +80,13 @@ impl<'a> View<'a> {
                 let mut sets = rrset::addresses(served.into_iter().flat_map(weighted), ttl);
                 sets.push(rrset::txt(&instance.attributes, ttl));
                 sets
+            }
+            View::Browsed(_, _, instance) => {
+                let omitted = self.omission(instance, words).is_some();
+                let srv = self.srv(service, instance, words).filter(|_| !omitted);
+                let srv = rrset::srv(&Vec::from_iter(srv), ttl);
+                let txt = rrset::txt(&instance.attributes, ttl);
+                srv.into_iter().chain([txt]).collect()
             }
         }
     }
@@ -125,7 +132,7 @@ impl<'a> View<'a> {
                 let port = self.port(instance);
                 port.and_then(http::behind).into_iter().collect()
             }
-            View::MainPorts(_) | View::Instance(_) => SmallVec::new(),
+            View::MainPorts(_) | View::Instance(_) | View::Browsed(..) => SmallVec::new(),
         };
         endpoints.into_iter().filter_map(move |endpoint| {
             let (target, addresses) = words.target(service, instance)?;
@@ -142,7 +149,7 @@ impl<'a> View<'a> {
     pub(crate) fn svcb_type(self) -> u16 {
         match self {
             View::Addresses => rtype::HTTPS,
-            View::MainPorts(_) | View::NamedPorts(..) | View::Instance(_) => rtype::SVCB,
+            _ => rtype::SVCB,
         }
     }
 
@@ -160,7 +167,9 @@ impl<'a> View<'a> {
     /// target of an SRV record a moment ago has to find it.
     pub(crate) fn omission(self, instance: &Instance, words: &Words) -> Option<Omission<'a>> {
         match (self, words.exclusion(instance)) {
-            (View::Instance(_), Some(Exclusion::State(state))) if state != State::Down => {
+            (View::Instance(_) | View::Browsed(..), Some(Exclusion::State(state)))
+                if state != State::Down =>
+            {
                 let nowhere = !words.is_somewhere(instance);
                 nowhere.then_some(Omission::Excluded(Exclusion::Unresolved))
             }
@@ -181,6 +190,7 @@ impl<'a> View<'a> {
             View::Addresses => Claim::Addresses,
             View::MainPorts(_) | View::NamedPorts(..) => Claim::Ports,
             View::Instance(_) => Claim::Instance,
+            View::Browsed(..) => Claim::Browsed,
         }
     }
 
@@ -188,7 +198,7 @@ impl<'a> View<'a> {
     pub(crate) fn port(self, instance: &Instance) -> Option<&Port> {
         match self {
             View::MainPorts(protocol) => instance.main_port(protocol),
-            View::NamedPorts(protocol, name) => instance
+            View::NamedPorts(protocol, name) | View::Browsed(protocol, name, _) => instance
                 .ports
                 .iter()
                 .find(|port| port.protocol == protocol && port.name.as_ref() == Some(name)),

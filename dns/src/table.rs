@@ -38,7 +38,7 @@ pub(crate) struct Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) rank: Rank,
-    /// The service; `None` for what the zone itself says.
+    /// The service; `None` for what the zone itself says, or all services together.
     pub(crate) service: Option<ServiceName>,
     /// The types that it alone answers, be it with nothing.
     pub(crate) claim: Claim,
@@ -54,6 +54,8 @@ pub(crate) enum Rank {
     Within,
     /// The zone: its name server.
     Zone,
+    /// All services together: what can be browsed for.
+    Shared,
 }
 
 /// Says which types a part answers, even when it has no record of them.
@@ -67,6 +69,10 @@ pub(crate) enum Claim {
     Ports,
     /// Addresses and attributes of one instance.
     Instance,
+    /// A port and attributes of one instance.
+    Browsed,
+    /// Where else to look.
+    Pointers,
 }
 
 impl Table {
@@ -161,7 +167,8 @@ impl Node {
 
     /// Tells whether there is a record of any type.
     pub(crate) fn has_records(&self) -> bool {
-        self.leads_somewhere() || self.set(rtype::TXT).is_some()
+        let others = [rtype::TXT, rtype::PTR, rtype::HTTPS];
+        self.leads_somewhere() || others.into_iter().any(|rtype| self.set(rtype).is_some())
     }
 
     /// Tells whether there is an address, a port or an alias: TXT alone is what is said of an instance
@@ -193,6 +200,8 @@ impl Claim {
             Self::Addresses => matches!(rtype, rtype::A | rtype::AAAA | rtype::HTTPS),
             Self::Ports => matches!(rtype, rtype::SRV | rtype::SVCB),
             Self::Instance => matches!(rtype, rtype::A | rtype::AAAA | rtype::TXT),
+            Self::Browsed => matches!(rtype, rtype::SRV | rtype::TXT),
+            Self::Pointers => rtype == rtype::PTR,
         }
     }
 }

@@ -10,6 +10,7 @@ use registry::{Instance, Service, ServiceName};
 
 use crate::{
     Scheme,
+    browse::Browse,
     config::{AllDown, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
     rrset,
@@ -28,6 +29,8 @@ const SOA_TIMES: [u32; 3] = [3600, 600, 604_800];
 pub(crate) struct Zone {
     pub(crate) words: Arc<Words>,
     pub(crate) table: Table,
+    /// What is in the table at the names that all services share.
+    pub(crate) browse: Browse,
 }
 
 /// Holds what a zone's configuration says.
@@ -85,6 +88,7 @@ impl Zone {
         Self {
             table: words.table(listen),
             words: Arc::new(words),
+            browse: Browse::default(),
         }
     }
 
@@ -109,16 +113,23 @@ impl Zone {
                 let key = (name, rank);
                 // Only views of one instance can be known to be the same without a look at the
                 // others.
-                let same = |old: View<'_>| old == view && matches!(view, View::Instance(_));
+                let one = matches!(view, View::Instance(_) | View::Browsed(..));
+                let same = |old: View<'_>| one && old == view;
                 if !before.remove(&key).is_some_and(same) {
                     self.table.put(&key.0, view.part(rank, new, &self.words));
                 }
             });
         }
+        self.browse.change(&self.words, old, new);
         for (name, rank) in before.into_keys() {
             let service = old.map(|old| old.name.clone());
             self.table.remove(&name, rank, &service);
         }
+    }
+
+    /// Makes the records that services share; to be called when all of them have changed.
+    pub(crate) fn settle(&mut self) {
+        self.browse.settle(&self.words, &mut self.table);
     }
 
     /// Returns the service that is called as an instance is, and answers at its name instead of it.

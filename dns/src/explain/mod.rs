@@ -1,5 +1,6 @@
 //! Why a name is answered as it is.
 
+mod browsing;
 mod view;
 
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ use crate::{
     reverse::{self, Homes},
     rrset::RrSet,
     schemes::View,
-    table::{Node, Part},
+    table::{Claim, Node, Part},
     zone::{Words, Zone},
 };
 
@@ -153,7 +154,13 @@ impl Zones {
                     .is_some_and(|one| std::ptr::eq(one, part))
             };
             let Some(service) = part.service.as_ref() else {
-                to.add_name_server(part, speaks);
+                match part.claim {
+                    Claim::Pointers => {
+                        self.explain_browsing(zone, name, to);
+                        ttls.push(words.ttl);
+                    }
+                    _ => to.add_name_server(part, speaks),
+                }
                 continue;
             };
             let Some(service) = self.snapshot().service(service.as_str()) else {
@@ -177,7 +184,7 @@ impl Zones {
                             speaks: &speaks,
                         };
                         said.tell(to);
-                        if !matches!(view, View::Instance(_)) {
+                        if !matches!(view, View::Instance(_) | View::Browsed(..)) {
                             to.leave_out_foreign(words, whole);
                         }
                     }
@@ -195,16 +202,19 @@ impl Zones {
                 "an answer has {max} of these at a time (max_answers)"
             ));
         }
+        self.explain_gaps(zone, node, to);
+    }
+
+    /// Says what is answered about the types of which there is no record.
+    fn explain_gaps(&self, zone: &Zone, node: &Node, to: &mut Explanation) {
         match (to.records.is_empty(), self.knows_all(zone, Some(node))) {
             (true, false) => self.explain_ignorance(zone, to),
             (false, false) => {
                 let awaited = self.awaited_by(zone);
-                to.add_note(&format!(
-                    "its addresses get SERVFAIL: waiting for {awaited}"
-                ));
+                to.add_note(&format!("other types get SERVFAIL: waiting for {awaited}"));
             }
             (true, true) => {
-                to.ttl = words.negative_ttl;
+                to.ttl = zone.words.negative_ttl;
                 to.add_note(match node.parts() {
                     [] => "only names below it exist",
                     _ => "no instance is there to answer with",
@@ -284,8 +294,7 @@ impl Explanation {
         for instance in &service.instances {
             let source = &instance.origin.source;
             if !words.takes(source) {
-                let reason = format!("the zone has no instances of source {source} (sources)");
-                self.leave_out(service, instance, reason);
+                self.leave_out(service, instance, foreign(source));
             }
         }
     }
@@ -343,6 +352,11 @@ fn address_type(address: &IpAddr) -> &'static str {
         IpAddr::V4(_) => "A",
         IpAddr::V6(_) => "AAAA",
     }
+}
+
+/// Says that the zone has none of a source's instances.
+fn foreign(source: &str) -> String {
+    format!("the zone has no instances of source {source} (sources)")
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ fn what_a_source_may_yet_say_is_not_denied() {
     let waiting = ("SERVFAIL", 0, "not known yet: waiting for zk".to_owned());
     assert_eq!(explain("group"), waiting);
     assert_eq!(explain("gone"), waiting);
-    let note = "its addresses get SERVFAIL: waiting for zk".to_owned();
+    let note = "other types get SERVFAIL: waiting for zk".to_owned();
     assert_eq!(explain("d.gone"), ("NOERROR", 5, note));
     assert_eq!(explain("web.group"), ("NOERROR", 5, String::new()));
 }
@@ -258,6 +258,41 @@ fn an_alias_is_told_with_the_instances_that_it_stands_for() {
         explain("mixed"),
         (vec!["A 10.0.0.1".to_owned()], unresolved)
     );
+}
+
+#[test]
+fn what_can_be_browsed_for_is_told_with_its_limits() {
+    let mut web = testing::service("web", &[("a", 1), ("b", 1)]);
+    for instance in &mut web.instances {
+        let instance = std::sync::Arc::make_mut(instance);
+        instance.ports[0].name = Some("http".parse().unwrap());
+        instance.state = match instance.id.as_str() {
+            "b" => State::Draining,
+            _ => State::Up,
+        };
+    }
+    let crowd = (0..65).map(|n| {
+        let mut instance = testing::instance(&format!("i{n}"), "10.0.0.1", 80);
+        instance.ports[0].name = Some("many".parse().unwrap());
+        instance
+    });
+    let zones = zones([web, testing::service_of("crowd", crowd)]);
+    let explain = |name: &str| zones.explain(&format!("{name}.svc.internal")).unwrap();
+    let http = explain("_http._tcp");
+    assert_eq!(records(&http), ["PTR a._http._tcp.web.svc.internal."]);
+    assert_eq!(left_out(&http), ["b: its state is draining"]);
+    let many = explain("_many._tcp");
+    assert_eq!(records(&many).len(), 64);
+    assert_eq!(left_out(&many), ["i64: only the first 64 are told"]);
+    let kinds = explain("_services._dns-sd._udp");
+    let expected = [
+        "PTR _http._tcp.svc.internal.",
+        "PTR _many._tcp.svc.internal.",
+    ];
+    assert_eq!(records(&kinds), expected);
+    assert_eq!(kinds.note, None);
+    let one = explain("b._http._tcp.web");
+    assert_eq!(records(&one), ["SRV 0 1 9002 b.web.svc.internal.", "TXT "]);
 }
 
 #[test]

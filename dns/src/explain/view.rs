@@ -21,8 +21,11 @@ impl Said<'_> {
         if let Some(host) = self.view.alias(self.service, &self.zone.words) {
             return self.tell_alias(&host, to);
         }
-        if let View::Instance(instance) = self.view {
-            self.tell_addresses(instance, to);
+        if let View::Instance(instance) | View::Browsed(_, _, instance) = self.view {
+            match self.view {
+                View::Instance(_) => self.tell_addresses(instance, to),
+                _ => self.tell_port(instance, to),
+            }
             if !(self.speaks)(rtype::TXT) {
                 return;
             }

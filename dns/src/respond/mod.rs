@@ -303,6 +303,8 @@ impl Asked<'_> {
 #[cfg(test)]
 mod alias_tests;
 #[cfg(test)]
+mod browse_tests;
+#[cfg(test)]
 mod edns_tests;
 #[cfg(test)]
 mod http_tests;

@@ -117,7 +117,7 @@ pub(crate) fn svcb(rtype: u16, records: &[Svcb<'_>], ttl: u32) -> Option<RrSet> 
     for record in records {
         let priority = record.priority.to_be_bytes();
         builder.push(&[&priority, record.target.as_bytes(), &[0], &record.params()]);
-        // The records of one instance stand side by side: its addresses come once.
+        // The records of one instance stand side by side: its addresses come once, with the first.
         let same = before.replace(&record.target) == Some(&record.target);
         builder.push_additional(if same { &[] } else { record.addresses });
     }

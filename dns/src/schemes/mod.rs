@@ -41,6 +41,10 @@ pub(crate) trait Names: Send + Sync {
     /// Calls `add` with each name at which the service has something to say, each once.
     fn each<'a>(&self, service: &'a Service, add: &mut dyn FnMut(Name, Rank, View<'a>));
 
+    /// Calls `add` with each port by which an instance can be browsed for, whether or not clients
+    /// should be sent there.
+    fn browse<'a>(&self, service: &'a Service, add: &mut dyn FnMut(Browsed<'a>));
+
     /// Returns the name of one instance: the target of SRV and PTR records.
     fn instance(&self, service: &Service, instance: &Instance) -> Option<Name>;
 }
@@ -56,4 +60,16 @@ pub(crate) enum View<'a> {
     NamedPorts(Protocol, &'a PortName),
     /// The addresses and attributes of one instance.
     Instance(&'a Instance),
+    /// The port of this name of one instance (SRV), and its attributes.
+    Browsed(Protocol, &'a PortName, &'a Instance),
+}
+
+/// Says by which names an instance can be browsed for (RFC 6763, section 4); both are relative.
+#[derive(Debug)]
+pub(crate) struct Browsed<'a> {
+    /// The kind of service: a name at which several services have something to say.
+    pub(crate) kind: Name,
+    /// Where that leads: the name with [`View::Browsed`].
+    pub(crate) target: Name,
+    pub(crate) instance: &'a Instance,
 }

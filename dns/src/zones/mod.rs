@@ -73,6 +73,9 @@ impl Zones {
                 Change::Remove(_) => zones.change(old.map(AsRef::as_ref), None),
             }
         }
+        for zone in &mut zones.zones {
+            zone.settle();
+        }
         zones.snapshot = snapshot.clone();
         zones
     }

@@ -5,15 +5,18 @@ use registry::{Instance, Port, Protocol, ServiceName, State, testing};
 
 use super::*;
 use crate::{
+    browse::Browse,
+    table::Table,
     testing::{Ask, zones},
     wire::rtype,
 };
 
 impl Zones {
     /// What there is to see, zone by zone.
-    fn content(&self) -> (Vec<&crate::table::Table>, &Reverse, u64) {
-        let tables = self.zones.iter().map(|zone| &zone.table).collect();
-        (tables, &self.reverse, self.version())
+    fn content(&self) -> (Vec<(&Table, &Browse)>, &Reverse, u64) {
+        let zones = self.zones.iter();
+        let zones = zones.map(|zone| (&zone.table, &zone.browse));
+        (zones.collect(), &self.reverse, self.version())
     }
 }
 
