@@ -2,7 +2,13 @@
 
 use std::{fs, net::SocketAddr};
 
-use hickory_proto::{op::ResponseCode, rr::RecordType};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{
+        RecordType,
+        rdata::opt::{EdnsCode, EdnsOption},
+    },
+};
 use nix::sys::signal::Signal;
 
 use crate::support::{
@@ -125,6 +131,62 @@ fn a_bad_file_changes_nothing_and_says_what_is_wrong_where() {
 
     signpost.write_config("");
     eventually("it is reloaded", || signpost.logged(RELOADED).len() == 1);
+}
+
+/// Asks with a cookie, or the client's part of one; returns the code and the cookie that comes back.
+fn cookie(server: SocketAddr, cookie: &[u8]) -> (u16, Vec<u8>) {
+    let mut query = b"\0\x01\0\0\0\x01\0\0\0\0\0\x01\x03svc\x08internal\0\0\x06\0\x01".to_vec();
+    query.extend(b"\0\0\x29\x04\xd0\0\0\0\0\0");
+    query.extend([4 + cookie.len() as u8, 0, 10, 0, cookie.len() as u8]);
+    query.extend(cookie);
+    let answer = client::datagram(server, &query).unwrap();
+    let message = Message::from_vec(&answer).unwrap();
+    let options = message.edns.unwrap().options().as_ref().to_vec();
+    let [(EdnsCode::Cookie, EdnsOption::Unknown(10, cookie))] = &options[..] else {
+        panic!("{options:?}");
+    };
+    (message.metadata.response_code.into(), cookie.clone())
+}
+
+#[test]
+fn cookies_outlive_a_reload_and_secrets_are_changed_step_by_step() {
+    const BADCOOKIE: u16 = 23;
+    let signpost = Signpost::start("[dns.cookies]\nrequired = true\n");
+    let dns = signpost.dns();
+    let (code, own) = cookie(dns, &[1; 8]);
+    assert_eq!(code, BADCOOKIE);
+    assert_eq!(cookie(dns, &own).0, 0);
+
+    let config = "[dns.cookies]\nrequired = true\nsecret_file = 'cookies'\n";
+    let file = signpost.directory().join("cookies");
+    let (first, second) = ("0f".repeat(16), "f0".repeat(16));
+    let reload = |secrets: &str| {
+        fs::write(&file, secrets).unwrap();
+        signpost.verb(&["reload"])
+    };
+    assert_eq!(reload(&first).status.code(), Some(0));
+    assert_eq!(cookie(dns, &own).0, 0);
+    signpost.write_config(config);
+    assert_eq!(reload(&first).status.code(), Some(0));
+    assert_eq!(cookie(dns, &own).0, BADCOOKIE);
+    let (_, old) = cookie(dns, &[1; 8]);
+    assert_eq!(
+        reload(&format!("{second}\n{first}\n")).status.code(),
+        Some(0)
+    );
+    assert_eq!(cookie(dns, &old).0, 0);
+    let (_, new) = cookie(dns, &[1; 8]);
+    assert_eq!(reload(&second).status.code(), Some(0));
+    assert_eq!((cookie(dns, &old).0, cookie(dns, &new).0), (BADCOOKIE, 0));
+
+    let output = reload("secret");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("dns.cookies.secret_file: cookies: line 1 is not 32"),
+        "{text}"
+    );
+    assert_eq!(cookie(dns, &new).0, 0);
 }
 
 #[test]

@@ -25,6 +25,40 @@ fn with(options: &[(u16, &[u8])]) -> Reply {
 }
 
 #[test]
+fn edns_is_answered_with_edns() {
+    let ask = Ask::new("web.svc.internal", rtype::A);
+    assert!(ask.of(&some_zones()).message.edns.is_none());
+    let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    let reply = ask.clone().edns(4096, 0, 0x8000, &cookie).of(&some_zones());
+    let edns = reply.message.edns.as_ref().unwrap();
+    assert_eq!((edns.max_payload(), edns.version()), (1232, 0));
+    assert!(edns.flags().dnssec_ok);
+    assert!(
+        edns.options().as_ref().is_empty(),
+        "options we don't know are ignored"
+    );
+    assert_eq!(reply.answers().len(), 2);
+    let reply = ask.edns(1232, 1, 0, &[]).of(&some_zones());
+    assert_eq!(reply.rcode(), "BADVERS");
+    assert_eq!(reply.message.edns.as_ref().unwrap().version(), 0);
+    assert_eq!(reply.message.answers.len(), 0);
+}
+
+#[test]
+fn a_message_without_a_question_still_gets_an_opt_for_its_own() {
+    let mut ask = Ask::new("", 0).edns(1232, 0, 0, &[]);
+    ask.counts[0] = 0;
+    for (opcode, rcode) in [(0, "FORMERR"), (15, "NOTIMP")] {
+        ask.flags = opcode << 11;
+        let mut bytes = ask.bytes();
+        bytes.drain(HEADER_BYTES..HEADER_BYTES + 5);
+        let reply = reply(&some_zones(), &bytes, Transport::Udp, 1).unwrap();
+        assert_eq!(reply.rcode(), rcode);
+        assert!(reply.message.edns.is_some());
+    }
+}
+
+#[test]
 fn a_client_subnet_comes_back_and_the_answer_is_for_everybody() {
     for subnet in [
         &[0, 1, 0, 0][..],

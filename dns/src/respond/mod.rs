@@ -1,17 +1,17 @@
 //! Answers a query.
 
 mod chaos;
+mod edns;
 
 use std::net::IpAddr;
 
 use crate::{
     CookieKind, Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
-    cookie::COOKIE_BYTES,
     table::Node,
     wire::{
-        Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, Opt, Query, Question, Section,
-        pointer, rtype,
+        Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, Query, Question, Section, pointer,
+        rtype,
     },
     zone::{Words, Zone},
 };
@@ -82,18 +82,7 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
             usize::from(payload.clamp(UDP_PAYLOAD_MIN, payload_max))
         }
     };
-    let (cookie, new_cookie) = exchange_cookies(zones, request, &query);
-    let nsid = Some(&*policy.nsid).filter(|nsid| !nsid.is_empty());
-    let opt = query.edns.as_ref().map(|edns| Opt {
-        payload: policy.udp_payload_max,
-        dnssec_ok: edns.dnssec_ok,
-        nsid: nsid.filter(|_| edns.nsid_asked),
-        subnet: edns.subnet,
-        // Over UDP there is nothing to keep, and the option is ignored.
-        keepalive: (request.transport == Transport::Tcp && edns.keepalive_asked)
-            .then_some(policy.tcp_keepalive),
-        cookie: new_cookie,
-    });
+    let (cookie, opt) = edns::answer_edns(policy, request, &query);
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
@@ -105,21 +94,6 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
         truncated,
         cookie,
     }
-}
-
-/// Checks the cookie of a query and makes a new one for who has sent any.
-fn exchange_cookies(
-    zones: &Zones,
-    request: &Request<'_>,
-    query: &Query<'_>,
-) -> (CookieKind, Option<[u8; COOKIE_BYTES]>) {
-    let came = query.edns.as_ref().and_then(|edns| edns.cookie);
-    let (Some(cookies), Some(came)) = (&zones.policy().cookies, came) else {
-        return (CookieKind::Absent, None);
-    };
-    let Request { client, now, .. } = *request;
-    let kind = cookies.check(came.client, came.server, client, now);
-    (kind, Some(cookies.make(came.client, client, now)))
 }
 
 fn answer_query(
