@@ -75,7 +75,8 @@ mod tests {
         let address = first.local_addr().unwrap();
         let second = bind_udp(address).unwrap();
         assert_eq!(second.local_addr().unwrap(), address);
-        let first = bind_tcp(address).unwrap();
+        // Another port: this one may be in use for TCP.
+        let first = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         bind_tcp(first.local_addr().unwrap()).unwrap();
     }
 
