@@ -33,8 +33,8 @@ pub(crate) struct Zone {
     pub(crate) browse: Browse,
 }
 
-/// Holds what a zone's configuration says.
-#[derive(Debug, PartialEq, Eq)]
+/// Holds what a zone's configuration says; reverse zones have it from the first zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Words {
     pub(crate) domain: Name,
     pub(crate) scheme: Scheme,

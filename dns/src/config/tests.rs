@@ -89,6 +89,51 @@ fn bad_patterns_and_their_times_are_problems() {
 }
 
 #[test]
+fn networks_have_the_domains_of_their_reverse_zones() {
+    for (network, domain) in [
+        ("0.0.0.0/0", "in-addr.arpa"),
+        ("10.0.0.0/8", "10.in-addr.arpa"),
+        ("192.0.2.0/24", "2.0.192.in-addr.arpa"),
+        ("192.0.2.1/32", "1.2.0.192.in-addr.arpa"),
+        ("::/0", "ip6.arpa"),
+        ("2001:db8::/32", "8.b.d.0.1.0.0.2.ip6.arpa"),
+        ("fd00::/8", "d.f.ip6.arpa"),
+    ] {
+        let parsed: Network = network.parse().unwrap();
+        assert_eq!(parsed.domain().to_string(), domain);
+        assert_eq!(parsed.to_string(), network);
+    }
+    let one: Network = "::1/128".parse().unwrap();
+    assert_eq!(one.domain().as_bytes().len(), 73);
+}
+
+#[test]
+fn networks_without_a_reverse_zone_of_their_own_are_refused() {
+    for (network, reason) in [
+        ("10.0.0.0", "`10.0.0.0` is not a network such as"),
+        ("10.0.0.0/33", "`10.0.0.0/33` is not a network such as"),
+        ("10.1.0.0/8", "10.0.0.0/8 may be meant"),
+        ("10.16.0.0/12", "must be that of whole octets of IPv4"),
+        ("2001:db8::/30", "must be that of whole nibbles of IPv6"),
+    ] {
+        let text = format!("[reverse]\nnetworks = [\"{network}\"]");
+        let error = toml::from_str::<Config>(&text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{network}: {error}");
+    }
+    let text = "zones = []\n[reverse]\nttl = \"0s\"\n\
+        networks = [\"10.1.0.0/16\", \"10.0.0.0/8\", \"fd00::/8\", \"fd00::/8\"]\n";
+    assert_eq!(
+        problems(text),
+        [
+            "reverse.networks: there is no zone whose names they could lead to",
+            "reverse.networks[0]: 10.1.0.0/16 is in networks[1] (10.0.0.0/8) already",
+            "reverse.networks[3]: fd00::/8 is in networks[2] (fd00::/8) already",
+            "reverse.ttl: 0s is not between 1s and 7days",
+        ]
+    );
+}
+
+#[test]
 fn a_zone_below_another_is_worth_a_warning_wherever_it_stands() {
     let warnings = |domains: &[&str]| {
         let zones = domains

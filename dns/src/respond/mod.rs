@@ -2,6 +2,7 @@
 
 mod chaos;
 mod edns;
+mod reverse;
 
 use std::net::IpAddr;
 
@@ -166,32 +167,25 @@ fn answer_question(
             return Rcode::NoError;
         }
         if !zones.knows_all(zone, node) {
-            answer.set_authoritative(false);
-            answer.set_extended_error(ExtendedError::NotReady);
-            return Rcode::ServFail;
+            return wait(answer);
         }
         let rcode = match node {
             Some(_) => Rcode::NoError,
             None => Rcode::NxDomain,
         };
         asked.deny(answer, rcode)
-    } else if let Some((zone, set)) = zones.reverse_of(name) {
-        answer.set_authoritative(true);
-        let asked = Asked {
-            words: &zone.words,
-            domain: HEADER_BYTES,
-            domain_is_zone: false,
-            qtype: question.qtype,
-            serial,
-        };
-        if question.qtype == rtype::PTR {
-            set.write(answer, seed);
-            return Rcode::NoError;
-        }
-        asked.answer_apex(None, answer)
+    } else if let Some(found) = zones.reverse_of(name) {
+        reverse::answer(zones, &found, question.qtype, answer, seed)
     } else {
         refuse(answer, ExtendedError::NotAuthoritative)
     }
+}
+
+/// Says that an answer would be a guess while sources have yet to speak.
+fn wait(answer: &mut Answer<'_>) -> Rcode {
+    answer.set_authoritative(false);
+    answer.set_extended_error(ExtendedError::NotReady);
+    Rcode::ServFail
 }
 
 fn refuse(answer: &mut Answer<'_>, why: ExtendedError) -> Rcode {
