@@ -16,7 +16,7 @@ fn the_defaults_are_good_and_what_an_empty_section_means() {
 #[test]
 fn a_zone_is_read_with_all_its_keys() {
     let text = "[[zones]]\ndomain = \"SVC.example.\"\nscheme = \"plain\"\nttl = \"1m\"\n\
-        negative_ttl = \"2s\"\nmax_answers = 3\nsources = [\"zk\"]\nall_down = \"all\"\ncname = true\nname_server = \"ns1.example\"\nhostmaster = \"a.b@example\"\n";
+        negative_ttl = \"2s\"\nmax_answers = 3\nwildcard = true\nsources = [\"zk\"]\nall_down = \"all\"\ncname = true\nname_server = \"ns1.example\"\nhostmaster = \"a.b@example\"\n";
     let config: Config = toml::from_str(text).unwrap();
     let [zone] = &config.zones[..] else {
         panic!("{config:?}");
@@ -24,6 +24,7 @@ fn a_zone_is_read_with_all_its_keys() {
     assert_eq!(zone.domain.to_string(), "svc.example");
     assert_eq!((zone.ttl.as_ttl(), zone.max_answers), (60, 3));
     assert_eq!(zone.all_down, AllDown::All);
+    assert!(zone.wildcard);
     assert_eq!(zone.sources, Some(vec!["zk".to_owned()]));
     assert!(zone.cname);
     let mailbox = zone.hostmaster.as_ref().unwrap();

@@ -95,7 +95,7 @@ impl Zones {
                 Some(node) => {
                     self.explain_node(zone, &Name::from(relative), node, &mut explanation)
                 }
-                None => self.explain_absence(zone, &mut explanation),
+                None => self.explain_absence(zone, relative, &mut explanation),
             }
             return Some(explanation);
         }
@@ -120,9 +120,18 @@ impl Zones {
         }
     }
 
-    fn explain_absence(&self, zone: &Zone, explanation: &mut Explanation) {
+    fn explain_absence(&self, zone: &Zone, name: &[u8], explanation: &mut Explanation) {
         if !self.knows_all(zone, None) {
             return explanation.set_ignorance(self.awaited(zone));
+        }
+        if let Some((above, node)) = zone.wildcard_for(name) {
+            let above = Name::from(above);
+            self.explain_node(zone, &above, node, explanation);
+            let addresses = |one: &ExplainedRecord| matches!(one.rtype, "A" | "AAAA" | "CNAME");
+            explanation.records.retain(addresses);
+            return explanation.add_note(&format!(
+                "there is no such name, and {above} answers for those below it (wildcard)"
+            ));
         }
         explanation.rcode = Rcode::NxDomain;
         explanation.ttl = zone.words.negative_ttl;

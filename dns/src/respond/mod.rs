@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use crate::{
     CookieKind, Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
+    rrset::RrSet,
     table::Node,
     wire::{
         Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, Query, Question, Section, pointer,
@@ -169,6 +170,10 @@ fn answer_question(
         if !zones.knows_all(zone, node) {
             return wait(answer);
         }
+        let absent = node.is_none().then_some(relative);
+        if let Some((_, node)) = absent.and_then(|name| zone.wildcard_for(name)) {
+            return asked.answer_wildcard(node, answer, seed);
+        }
         let rcode = match node {
             Some(_) => Rcode::NoError,
             None => Rcode::NxDomain,
@@ -227,6 +232,17 @@ impl Asked<'_> {
             self.write_hinfo(answer);
         }
         any
+    }
+
+    /// Answers at a name that doesn't exist with the addresses, or the alias, of the service above it.
+    fn answer_wildcard(&self, node: &Node, answer: &mut Answer<'_>, seed: u64) -> Rcode {
+        let leads = |set: &&RrSet| matches!(set.rtype, rtype::A | rtype::AAAA | rtype::CNAME);
+        match node.answer(self.qtype).filter(leads) {
+            Some(set) => set.write(answer, seed),
+            None if self.qtype == rtype::ANY && node.leads_somewhere() => self.write_hinfo(answer),
+            None => return self.deny(answer, Rcode::NoError),
+        }
+        Rcode::NoError
     }
 
     /// Says that there is no such record or name, and for how long that may be believed (RFC 2308).
