@@ -101,11 +101,12 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
     ("[dns.chaos]", "### `[dns.chaos]`"),
+    ("[dns.reverse]", "### `[dns.reverse]`"),
     ("[[dns.zones]]", "### `[[dns.zones]]`"),
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
@@ -130,6 +131,7 @@ fn the_reference_has_every_key_and_no_other() {
         "zones",
         "cookies",
         "chaos",
+        "reverse",
         "listeners",
         "routes",
         "timeouts",

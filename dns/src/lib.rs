@@ -40,7 +40,10 @@ mod wire;
 mod zone;
 mod zones;
 
-pub use crate::config::{AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, ZoneConfig};
+pub use crate::config::{
+    AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, Network, ReverseConfig,
+    ZoneConfig,
+};
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use metrics::{Counters, Metrics};

@@ -15,7 +15,7 @@ use crate::{
     name::{self, Name, NameBuf},
     rrset,
     schemes::View,
-    table::{Claim, Part, Rank, Table},
+    table::{Claim, Node, Part, Rank, Table},
     ttl::Ttls,
     wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
 };
@@ -33,8 +33,8 @@ pub(crate) struct Zone {
     pub(crate) browse: Browse,
 }
 
-/// Holds what a zone's configuration says.
-#[derive(Debug, PartialEq, Eq)]
+/// Holds what a zone's configuration says; reverse zones have it from the first zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Words {
     pub(crate) domain: Name,
     pub(crate) scheme: Scheme,
@@ -46,6 +46,8 @@ pub(crate) struct Words {
     pub(crate) max_answers: u32,
     /// Whether a host name in an instance's record is told by a CNAME record.
     pub(crate) cname: bool,
+    /// Whether `*.S` stands below each service `S`.
+    pub(crate) wildcard: bool,
     pub(crate) name_server: Name,
     pub(crate) hostmaster: Name,
     pub(crate) ttls: Arc<Ttls>,
@@ -79,6 +81,7 @@ impl Zone {
             all_down: zone.all_down,
             max_answers: zone.max_answers,
             cname: zone.cname,
+            wildcard: zone.wildcard,
             name_server,
             hostmaster,
             ttls: Arc::clone(ttls),
@@ -130,6 +133,29 @@ impl Zone {
     /// Makes the records that services share; to be called when all of them have changed.
     pub(crate) fn settle(&mut self) {
         self.browse.settle(&self.words, &mut self.table);
+    }
+
+    /// Finds the service that answers for a name that doesn't exist, as a wildcard below it would
+    /// (RFC 4592), and the service's name here.
+    ///
+    /// Only the closest name above that exists counts: what is below an instance isn't the
+    /// service's. Names with an underscore are of ports and protocols, which nobody has made up.
+    pub(crate) fn wildcard_for<'a>(&self, name: &'a [u8]) -> Option<(&'a [u8], &Node)> {
+        if !self.words.wildcard {
+            return None;
+        }
+        let mut above = name;
+        let node = loop {
+            if above.get(1) == Some(&b'_') {
+                return None;
+            }
+            above = name::parent(above)?;
+            if let Some(node) = self.table.node(above) {
+                break node;
+            }
+        };
+        let part = node.speaker(rtype::A)?;
+        (part.rank == Rank::Service).then_some((above, node))
     }
 
     /// Returns the service that is called as an instance is, and answers at its name instead of it.

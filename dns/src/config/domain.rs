@@ -2,8 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 use crate::name::{LABEL_BYTES_MAX, Name, NameBuf};
 
 /// Names a domain, such as `svc.internal`, in lower case.
@@ -100,24 +98,3 @@ impl fmt::Display for Mailbox {
         f.write_str(&self.text)
     }
 }
-
-macro_rules! text {
-    ($type:ty) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?
-                    .parse()
-                    .map_err(de::Error::custom)
-            }
-        }
-
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-    };
-}
-
-text!(Domain);
-text!(Mailbox);

@@ -3,11 +3,14 @@
 mod chaos;
 mod cookies;
 mod domain;
+mod reverse;
+mod text;
 mod zone;
 
 pub use chaos::ChaosConfig;
 pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
+pub use reverse::{Network, ReverseConfig};
 pub use zone::{AllDown, ZoneConfig};
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -37,6 +40,8 @@ pub struct Config {
     /// How long clients may keep the records of services whose names match, in all zones: `web`,
     /// `*.batch`, `api-*`. The name goes before the longest pattern, both before a zone's own.
     pub ttl: BTreeMap<String, Duration>,
+    /// The names of addresses.
+    pub reverse: ReverseConfig,
     /// The longest answer over UDP in bytes, 512 to 4096, also for clients that could take more.
     pub udp_payload_max: u16,
     /// How long a TCP connection may stay without a whole query.
@@ -62,6 +67,7 @@ impl Default for Config {
                 "svc.internal".parse().expect("is a domain"),
             )],
             ttl: BTreeMap::new(),
+            reverse: ReverseConfig::default(),
             udp_payload_max: 1232,
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections_max: 1000,
@@ -88,6 +94,13 @@ impl Config {
         }
         self.find_in_zones(&mut problem);
         self.find_in_ttl(&mut problem);
+        if self.zones.is_empty() && !self.reverse.networks.is_empty() {
+            let reason = "there is no zone whose names they could lead to";
+            problem("reverse.networks".to_owned(), reason.to_owned());
+        }
+        for Problem { key, reason } in self.reverse.problems() {
+            problem(format!("reverse.{key}"), reason);
+        }
         let payload = self.udp_payload_max;
         if !(UDP_PAYLOAD_MIN..=UDP_PAYLOAD_LIMIT).contains(&payload) {
             let reason =

@@ -16,7 +16,7 @@ fn the_defaults_are_good_and_what_an_empty_section_means() {
 #[test]
 fn a_zone_is_read_with_all_its_keys() {
     let text = "[[zones]]\ndomain = \"SVC.example.\"\nscheme = \"plain\"\nttl = \"1m\"\n\
-        negative_ttl = \"2s\"\nmax_answers = 3\nsources = [\"zk\"]\nall_down = \"all\"\ncname = true\nname_server = \"ns1.example\"\nhostmaster = \"a.b@example\"\n";
+        negative_ttl = \"2s\"\nmax_answers = 3\nwildcard = true\nsources = [\"zk\"]\nall_down = \"all\"\ncname = true\nname_server = \"ns1.example\"\nhostmaster = \"a.b@example\"\n";
     let config: Config = toml::from_str(text).unwrap();
     let [zone] = &config.zones[..] else {
         panic!("{config:?}");
@@ -24,6 +24,7 @@ fn a_zone_is_read_with_all_its_keys() {
     assert_eq!(zone.domain.to_string(), "svc.example");
     assert_eq!((zone.ttl.as_ttl(), zone.max_answers), (60, 3));
     assert_eq!(zone.all_down, AllDown::All);
+    assert!(zone.wildcard);
     assert_eq!(zone.sources, Some(vec!["zk".to_owned()]));
     assert!(zone.cname);
     let mailbox = zone.hostmaster.as_ref().unwrap();
@@ -84,6 +85,51 @@ fn bad_patterns_and_their_times_are_problems() {
             "ttl.\"api-*\": 8days is not between 1s and 7days",
             "ttl.\"web\": `web` means the same as `Web`",
             "ttl.\"web\": 10ms is not between 1s and 7days",
+        ]
+    );
+}
+
+#[test]
+fn networks_have_the_domains_of_their_reverse_zones() {
+    for (network, domain) in [
+        ("0.0.0.0/0", "in-addr.arpa"),
+        ("10.0.0.0/8", "10.in-addr.arpa"),
+        ("192.0.2.0/24", "2.0.192.in-addr.arpa"),
+        ("192.0.2.1/32", "1.2.0.192.in-addr.arpa"),
+        ("::/0", "ip6.arpa"),
+        ("2001:db8::/32", "8.b.d.0.1.0.0.2.ip6.arpa"),
+        ("fd00::/8", "d.f.ip6.arpa"),
+    ] {
+        let parsed: Network = network.parse().unwrap();
+        assert_eq!(parsed.domain().to_string(), domain);
+        assert_eq!(parsed.to_string(), network);
+    }
+    let one: Network = "::1/128".parse().unwrap();
+    assert_eq!(one.domain().as_bytes().len(), 73);
+}
+
+#[test]
+fn networks_without_a_reverse_zone_of_their_own_are_refused() {
+    for (network, reason) in [
+        ("10.0.0.0", "`10.0.0.0` is not a network such as"),
+        ("10.0.0.0/33", "`10.0.0.0/33` is not a network such as"),
+        ("10.1.0.0/8", "10.0.0.0/8 may be meant"),
+        ("10.16.0.0/12", "must be that of whole octets of IPv4"),
+        ("2001:db8::/30", "must be that of whole nibbles of IPv6"),
+    ] {
+        let text = format!("[reverse]\nnetworks = [\"{network}\"]");
+        let error = toml::from_str::<Config>(&text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{network}: {error}");
+    }
+    let text = "zones = []\n[reverse]\nttl = \"0s\"\n\
+        networks = [\"10.1.0.0/16\", \"10.0.0.0/8\", \"fd00::/8\", \"fd00::/8\"]\n";
+    assert_eq!(
+        problems(text),
+        [
+            "reverse.networks: there is no zone whose names they could lead to",
+            "reverse.networks[0]: 10.1.0.0/16 is in networks[1] (10.0.0.0/8) already",
+            "reverse.networks[3]: fd00::/8 is in networks[2] (fd00::/8) already",
+            "reverse.ttl: 0s is not between 1s and 7days",
         ]
     );
 }

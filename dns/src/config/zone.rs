@@ -37,6 +37,9 @@ pub struct ZoneConfig {
     /// with the addresses that the registry finds for it.
     #[serde(default)]
     pub cname: bool,
+    /// Whether names below a service that don't exist answer with the service's addresses.
+    #[serde(default)]
+    pub wildcard: bool,
     /// The name in the NS and SOA records.
     ///
     /// `ns.<domain>` by default, whose addresses are those of `[dns] listen` that aren't wildcards.
@@ -61,6 +64,7 @@ impl ZoneConfig {
             all_down: AllDown::default(),
             max_answers: 0,
             cname: false,
+            wildcard: false,
             name_server: None,
             hostmaster: None,
         }

@@ -1,9 +1,10 @@
 //! Why a name is answered as it is.
 
 mod browsing;
+mod reverse;
 mod view;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use registry::{Instance, Service};
 use serde::Serialize;
@@ -13,7 +14,6 @@ use crate::{
     Rcode, Scheme, Zones,
     excerpt::Excerpt,
     name::Name,
-    reverse::{self, Homes},
     rrset::RrSet,
     schemes::View,
     table::{Claim, Node, Part},
@@ -25,7 +25,7 @@ use crate::{
 pub struct Explanation {
     /// The name, in lower case and without a final dot.
     pub name: String,
-    /// The domain of the zone that answers; for a reverse name the zone that it leads to.
+    /// The domain of the zone that answers; the first one for a reverse name in no network of ours.
     pub zone: String,
     /// How the zone names services.
     pub scheme: Scheme,
@@ -95,14 +95,13 @@ impl Zones {
                 Some(node) => {
                     self.explain_node(zone, &Name::from(relative), node, &mut explanation)
                 }
-                None => self.explain_absence(zone, &mut explanation),
+                None => self.explain_absence(zone, relative, &mut explanation),
             }
             return Some(explanation);
         }
-        let (zone, _) = self.reverse_of(name.as_bytes())?;
-        let mut explanation = self.start(&name, &zone.words);
-        let address = reverse::address(name.as_bytes())?;
-        self.explain_address(address, &mut explanation);
+        let found = self.reverse_of(name.as_bytes())?;
+        let mut explanation = self.start(&name, found.words);
+        self.explain_reverse(&name, &found, &mut explanation);
         Some(explanation)
     }
 
@@ -121,28 +120,22 @@ impl Zones {
         }
     }
 
-    fn explain_absence(&self, zone: &Zone, explanation: &mut Explanation) {
+    fn explain_absence(&self, zone: &Zone, name: &[u8], explanation: &mut Explanation) {
         if !self.knows_all(zone, None) {
-            return self.explain_ignorance(zone, explanation);
+            return explanation.set_ignorance(self.awaited(zone));
+        }
+        if let Some((above, node)) = zone.wildcard_for(name) {
+            let above = Name::from(above);
+            self.explain_node(zone, &above, node, explanation);
+            let addresses = |one: &ExplainedRecord| matches!(one.rtype, "A" | "AAAA" | "CNAME");
+            explanation.records.retain(addresses);
+            return explanation.add_note(&format!(
+                "there is no such name, and {above} answers for those below it (wildcard)"
+            ));
         }
         explanation.rcode = Rcode::NxDomain;
         explanation.ttl = zone.words.negative_ttl;
         explanation.add_note("no service, port or instance is called so");
-    }
-
-    /// Says that an answer would be a guess while sources have yet to speak.
-    fn explain_ignorance(&self, zone: &Zone, explanation: &mut Explanation) {
-        explanation.rcode = Rcode::ServFail;
-        explanation.ttl = 0;
-        explanation.add_note(&format!(
-            "not known yet: waiting for {}",
-            self.awaited_by(zone)
-        ));
-    }
-
-    fn awaited_by(&self, zone: &Zone) -> String {
-        let sources = self.awaited(zone).map(AsRef::as_ref);
-        sources.collect::<Vec<_>>().join(", ")
     }
 
     fn explain_node(&self, zone: &Zone, name: &Name, node: &Node, to: &mut Explanation) {
@@ -208,9 +201,9 @@ impl Zones {
     /// Says what is answered about the types of which there is no record.
     fn explain_gaps(&self, zone: &Zone, node: &Node, to: &mut Explanation) {
         match (to.records.is_empty(), self.knows_all(zone, Some(node))) {
-            (true, false) => self.explain_ignorance(zone, to),
+            (true, false) => to.set_ignorance(self.awaited(zone)),
             (false, false) => {
-                let awaited = self.awaited_by(zone);
+                let awaited = list(self.awaited(zone));
                 to.add_note(&format!("other types get SERVFAIL: waiting for {awaited}"));
             }
             (true, true) => {
@@ -223,30 +216,16 @@ impl Zones {
             (false, true) => {}
         }
     }
-
-    fn explain_address(&self, address: IpAddr, to: &mut Explanation) {
-        let told: Vec<_> = self.told_at(address).collect();
-        for service in self.snapshot().services().values() {
-            let homes = Homes::new(self.zones(), service);
-            let instances = service.instances.iter();
-            for instance in instances.filter(|one| one.addresses.contains(&address)) {
-                let reason = match (homes.of(instance), instance.exclusion()) {
-                    (Some((zone, target)), _) if told.contains(&&target) => {
-                        to.add(service, instance, "PTR", format!("{target}."));
-                        to.add_namesake(zone, service, instance, &target);
-                        continue;
-                    }
-                    (Some(_), _) => "too many instances are at this address".to_owned(),
-                    (None, Some(exclusion)) => exclusion.to_string(),
-                    (None, None) => "it has no name in any zone but for aliases".to_owned(),
-                };
-                to.leave_out(service, instance, reason);
-            }
-        }
-    }
 }
 
 impl Explanation {
+    /// Says that an answer would be a guess while sources have yet to speak.
+    fn set_ignorance<'a>(&mut self, awaited: impl Iterator<Item = &'a Arc<str>>) {
+        self.rcode = Rcode::ServFail;
+        self.ttl = 0;
+        self.add_note(&format!("not known yet: waiting for {}", list(awaited)));
+    }
+
     fn add_note(&mut self, more: &str) {
         match &mut self.note {
             Some(note) => {
@@ -345,6 +324,11 @@ impl ExplainedInstance {
             path: instance.origin.path.to_string(),
         }
     }
+}
+
+fn list<'a>(sources: impl Iterator<Item = &'a Arc<str>>) -> String {
+    let sources: Vec<&str> = sources.map(AsRef::as_ref).collect();
+    sources.join(", ")
 }
 
 fn address_type(address: &IpAddr) -> &'static str {

@@ -264,7 +264,7 @@ fn an_alias_is_told_with_the_instances_that_it_stands_for() {
 fn what_can_be_browsed_for_is_told_with_its_limits() {
     let mut web = testing::service("web", &[("a", 1), ("b", 1)]);
     for instance in &mut web.instances {
-        let instance = std::sync::Arc::make_mut(instance);
+        let instance = Arc::make_mut(instance);
         instance.ports[0].name = Some("http".parse().unwrap());
         instance.state = match instance.id.as_str() {
             "b" => State::Draining,

@@ -2,12 +2,14 @@
 
 mod chaos;
 mod edns;
+mod reverse;
 
 use std::net::IpAddr;
 
 use crate::{
     CookieKind, Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
+    rrset::RrSet,
     table::Node,
     wire::{
         Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, Query, Question, Section, pointer,
@@ -166,32 +168,29 @@ fn answer_question(
             return Rcode::NoError;
         }
         if !zones.knows_all(zone, node) {
-            answer.set_authoritative(false);
-            answer.set_extended_error(ExtendedError::NotReady);
-            return Rcode::ServFail;
+            return wait(answer);
+        }
+        let absent = node.is_none().then_some(relative);
+        if let Some((_, node)) = absent.and_then(|name| zone.wildcard_for(name)) {
+            return asked.answer_wildcard(node, answer, seed);
         }
         let rcode = match node {
             Some(_) => Rcode::NoError,
             None => Rcode::NxDomain,
         };
         asked.deny(answer, rcode)
-    } else if let Some((zone, set)) = zones.reverse_of(name) {
-        answer.set_authoritative(true);
-        let asked = Asked {
-            words: &zone.words,
-            domain: HEADER_BYTES,
-            domain_is_zone: false,
-            qtype: question.qtype,
-            serial,
-        };
-        if question.qtype == rtype::PTR {
-            set.write(answer, seed);
-            return Rcode::NoError;
-        }
-        asked.answer_apex(None, answer)
+    } else if let Some(found) = zones.reverse_of(name) {
+        reverse::answer(zones, &found, question.qtype, answer, seed)
     } else {
         refuse(answer, ExtendedError::NotAuthoritative)
     }
+}
+
+/// Says that an answer would be a guess while sources have yet to speak.
+fn wait(answer: &mut Answer<'_>) -> Rcode {
+    answer.set_authoritative(false);
+    answer.set_extended_error(ExtendedError::NotReady);
+    Rcode::ServFail
 }
 
 fn refuse(answer: &mut Answer<'_>, why: ExtendedError) -> Rcode {
@@ -233,6 +232,17 @@ impl Asked<'_> {
             self.write_hinfo(answer);
         }
         any
+    }
+
+    /// Answers at a name that doesn't exist with the addresses, or the alias, of the service above it.
+    fn answer_wildcard(&self, node: &Node, answer: &mut Answer<'_>, seed: u64) -> Rcode {
+        let leads = |set: &&RrSet| matches!(set.rtype, rtype::A | rtype::AAAA | rtype::CNAME);
+        match node.answer(self.qtype).filter(leads) {
+            Some(set) => set.write(answer, seed),
+            None if self.qtype == rtype::ANY && node.leads_somewhere() => self.write_hinfo(answer),
+            None => return self.deny(answer, Rcode::NoError),
+        }
+        Rcode::NoError
     }
 
     /// Says that there is no such record or name, and for how long that may be believed (RFC 2308).

@@ -8,8 +8,7 @@ use crate::{
     Config, Cookies,
     name::{Name, relative},
     policy::Policy,
-    reverse::Reverse,
-    rrset::RrSet,
+    reverse::{Found, Reverse},
     table::Node,
     ttl::Ttls,
     zone::Zone,
@@ -44,9 +43,9 @@ impl Zones {
         let length = |index: &usize| zones[*index].words.domain.as_bytes().len();
         most_specific_first.sort_by_key(|index| std::cmp::Reverse(length(index)));
         let empty = Self {
+            reverse: Reverse::build(&config.reverse, &zones),
             zones,
             most_specific_first,
-            reverse: Reverse::default(),
             snapshot: Snapshot::default(),
             policy: Arc::new(Policy::new(config)),
         };
@@ -98,9 +97,9 @@ impl Zones {
         })
     }
 
-    /// Finds the PTR records of a reverse name, and the zone whose names they tell.
-    pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<(&Zone, &RrSet)> {
-        Some((self.zones.first()?, self.reverse.find(name)?))
+    /// Finds a reverse name that is ours.
+    pub(crate) fn reverse_of(&self, name: &[u8]) -> Option<Found<'_>> {
+        self.reverse.find(name)
     }
 
     /// Lists the names of the instances that are told at an address.
@@ -121,6 +120,12 @@ impl Zones {
     pub(crate) fn awaited(&self, zone: &Zone) -> impl Iterator<Item = &Arc<str>> {
         let unsynced = self.snapshot.unsynced().iter();
         unsynced.filter(|source| zone.words.takes(source))
+    }
+
+    /// Lists the sources that have yet to speak, of which an instance in any zone could come.
+    pub(crate) fn awaited_anywhere(&self) -> impl Iterator<Item = &Arc<str>> {
+        let takes = |source: &&Arc<str>| self.zones.iter().any(|zone| zone.words.takes(source));
+        self.snapshot.unsynced().iter().filter(takes)
     }
 
     pub(crate) fn zones(&self) -> &[Zone] {

@@ -142,6 +142,94 @@ fn instances_that_are_told_as_a_last_resort_are_told_at_every_name() {
     assert_eq!((none.rcode(), none.answers().len()), ("NOERROR", 0));
 }
 
+#[test]
+fn a_service_answers_for_names_below_it_that_do_not_exist() {
+    let config = "[[zones]]\ndomain = 'x'\nwildcard = true\n[[zones]]\ndomain = 'y'\n";
+    let mut down = testing::instance("a", "10.0.0.9", 80);
+    down.state = State::Down;
+    let services = [
+        testing::service("web", &[("a", 1), ("b", 1)]),
+        testing::service("api.web", &[("c", 1)]),
+        testing::service_of("gone", [down]),
+        testing::service("deep.group", &[("d", 1)]),
+    ];
+    let zones = zones_by(config, services);
+    let ask = |name: &str, qtype| Ask::new(name, qtype).of(&zones);
+    for name in ["n.web.x", "n.m.web.x", "*.web.x"] {
+        let expected = ["127.0.0.1", "127.0.0.2"].map(|ip| format!("{name}. 5 A {ip}"));
+        let reply = ask(name, rtype::A);
+        assert_eq!(
+            (reply.answers(), reply.authoritative()),
+            (expected.to_vec(), true)
+        );
+        for qtype in [rtype::AAAA, rtype::TXT, rtype::SRV, rtype::HTTPS] {
+            let reply = ask(name, qtype);
+            assert_eq!(
+                (reply.rcode(), reply.answers().len()),
+                ("NOERROR", 0),
+                "{name}"
+            );
+            assert_eq!(reply.authorities().len(), 1);
+        }
+        assert!(ask(name, rtype::ANY).answers()[0].contains("HINFO"));
+    }
+    assert_eq!(ask("n.api.web.x", rtype::A).order(), ["127.0.0.1"]);
+    for (name, rcode) in [
+        ("n.gone.x", "NOERROR"),
+        // The closest name that exists is an instance, and only names below exist at the others.
+        ("n.a.web.x", "NXDOMAIN"),
+        ("n.group.x", "NXDOMAIN"),
+        ("n._tcp.web.x", "NXDOMAIN"),
+        ("_n.web.x", "NXDOMAIN"),
+        ("n._m.web.x", "NXDOMAIN"),
+        ("n.ns.x", "NXDOMAIN"),
+        ("n.none.x", "NXDOMAIN"),
+        ("none.x", "NXDOMAIN"),
+        ("n.web.y", "NXDOMAIN"),
+    ] {
+        let reply = ask(name, rtype::A);
+        assert_eq!((reply.rcode(), reply.answers().len()), (rcode, 0), "{name}");
+    }
+    assert_eq!(ask("b.web.x", rtype::A).order(), ["127.0.0.2"]);
+
+    let explanation = zones.explain("n.web.x").unwrap();
+    assert_eq!(
+        (explanation.records.len(), explanation.rcode.label()),
+        (2, "NOERROR")
+    );
+    let note = "there is no such name, and web answers for those below it (wildcard)";
+    assert_eq!(explanation.note.as_deref(), Some(note));
+
+    // It may be a service that a source has yet to name.
+    let known = zones.snapshot().services().clone();
+    let waiting = zones.update(&Snapshot::new(8, known, ["zk".into()].into()));
+    assert_eq!(
+        Ask::new("n.web.x", rtype::A).of(&waiting).rcode(),
+        "SERVFAIL"
+    );
+    assert_eq!(
+        waiting.explain("n.web.x").unwrap().rcode.label(),
+        "SERVFAIL"
+    );
+}
+
+#[test]
+fn names_below_an_alias_are_aliases_too() {
+    let config = "[[zones]]\ndomain = 'x'\nwildcard = true\ncname = true\n";
+    let alias = testing::instance("a", "db.example", 1);
+    let zones = zones_by(config, [testing::service_of("db", [alias])]);
+    for qtype in [rtype::A, rtype::TXT] {
+        let reply = Ask::new("n.db.x", qtype).of(&zones);
+        assert_eq!(reply.answers(), ["n.db.x. 5 CNAME db.example."]);
+    }
+    let explanation = zones.explain("n.db.x").unwrap();
+    assert_eq!(explanation.records[0].content, "db.example.");
+    assert_eq!(
+        Ask::new("n.a.db.x", rtype::A).of(&zones).rcode(),
+        "NXDOMAIN"
+    );
+}
+
 /// A service whose instances, `a` at 10.0.0.1 and so on, come from these sources.
 fn from(name: &str, sources: &[&str]) -> Service {
     let instances = ('a'..).zip(1..).zip(sources).map(|((id, n), source)| {

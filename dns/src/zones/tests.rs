@@ -84,12 +84,13 @@ fn instance() -> impl Strategy<Value = Instance> {
 }
 
 /// Configurations with everything that decides what zones hold.
-const CONFIGS: [&str; 8] = [
+const CONFIGS: [&str; 9] = [
     "[[zones]]\ndomain = 'svc.internal'\n[[zones]]\ndomain = 'b.svc.internal'\n",
     "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n",
     "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n",
     "[ttl]\na = '1m'\n'*.b' = '2m'\n[[zones]]\ndomain = 'svc.internal'\n",
     "[[zones]]\ndomain = 'x'\nsources = ['two']\nall_down = 'all'\n[[zones]]\ndomain = 'y'\n",
+    "[reverse]\nnetworks = ['10.0.0.0/8', '2001::/16']\n[[zones]]\ndomain = 'x'\n",
     "[[zones]]\ndomain = 'a.b.x'\nsources = ['one']\n[[zones]]\ndomain = 'x'\n",
     "[[zones]]\ndomain = 'svc.internal'\ncname = true\nall_down = 'all'\n",
     "[[zones]]\ndomain = 'other'\n[[zones]]\ndomain = 'svc.internal'\ncname = true\n",

@@ -1,0 +1,220 @@
+//! Which instances are at an address: PTR records.
+
+mod block;
+
+pub(crate) use block::Block;
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use imbl::{OrdMap, OrdSet};
+use registry::{Instance, Service, State};
+
+use crate::{
+    config::ReverseConfig,
+    excerpt::Excerpt,
+    name::{Name, relative},
+    rrset::{self, RrSet},
+    zone::{Words, Zone},
+};
+
+/// The most PTR records at one address; of more instances the first by name are told.
+///
+/// A change would otherwise cost what there is at the address, and all may be at one.
+const PTR_RECORDS_MAX: usize = 32;
+
+/// Holds the names of the instances at each address; a copy costs nothing.
+///
+/// In the networks of the configuration the reverse zones are ours. Elsewhere only the names of the
+/// addresses that we know are: each is treated as a zone of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reverse {
+    /// In order, so that a look tells whether any address starts like a name.
+    addresses: OrdMap<IpAddr, Arc<Entry>>,
+    /// What names outside of the networks say of themselves; `None` without zones.
+    words: Option<Arc<Words>>,
+    /// What the zones of the networks say; none lies in another.
+    networks: Arc<[Words]>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Entry {
+    targets: OrdSet<Name>,
+    set: Option<RrSet>,
+}
+
+/// Says what is known of a reverse name that is ours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) words: &'a Words,
+    /// How many bytes of the name stand before the domain of the network's zone; `None` where the
+    /// name is a zone of its own.
+    pub(crate) before_zone: Option<usize>,
+    /// The PTR records.
+    pub(crate) set: Option<&'a RrSet>,
+    /// Whether SOA and NS records stand here.
+    pub(crate) is_apex: bool,
+    /// Whether there is such a name.
+    pub(crate) exists: bool,
+    /// Whether another instance could make a difference here.
+    pub(crate) may_come: bool,
+}
+
+impl Reverse {
+    /// Builds the reverse names without any; the first zone says who is responsible.
+    pub(crate) fn build(config: &ReverseConfig, zones: &[Zone]) -> Self {
+        let ttl = config.ttl.as_ttl();
+        let words = zones.first().map(|zone| Words {
+            ttl,
+            ..Words::clone(&zone.words)
+        });
+        let networks = words.iter().flat_map(|words| {
+            let domains = config.networks.iter().map(|network| network.domain());
+            domains.map(|domain| Words {
+                domain,
+                ..words.clone()
+            })
+        });
+        Self {
+            addresses: OrdMap::new(),
+            networks: networks.collect(),
+            words: words.map(Arc::new),
+        }
+    }
+
+    /// Finds a name such as `1.0.0.127.in-addr.arpa`; `None` where it is somebody else's.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<Found<'_>> {
+        let block = Block::parse(name);
+        let address = block.and_then(Block::address);
+        let entry = address.and_then(|address| self.addresses.get(&address));
+        let set = entry.and_then(|entry| entry.set.as_ref());
+        let zone = self.networks.iter().find_map(|words| {
+            let before = relative(name, words.domain.as_bytes())?;
+            Some((words, before.len()))
+        });
+        let Some((words, before)) = zone else {
+            return Some(Found {
+                words: self.words.as_deref()?,
+                before_zone: None,
+                set: Some(set?),
+                is_apex: true,
+                exists: true,
+                may_come: false,
+            });
+        };
+        let is_apex = before == 0;
+        let known = block.is_some_and(|block| self.knows_any(block));
+        Some(Found {
+            words,
+            before_zone: Some(before),
+            set,
+            is_apex,
+            exists: is_apex || known,
+            may_come: block.is_some() && !known && (!is_apex || address.is_some()),
+        })
+    }
+
+    fn knows_any(&self, block: Block) -> bool {
+        let Block { first, last } = block;
+        self.addresses.range(first..=last).next().is_some()
+    }
+
+    /// Lists the names that are told at an address.
+    pub(crate) fn told_at(&self, address: IpAddr) -> impl Iterator<Item = &Name> {
+        self.addresses
+            .get(&address)
+            .into_iter()
+            .flat_map(|entry| entry.told())
+    }
+
+    /// Puts the addresses of a service's instances in place of those it had before.
+    pub(crate) fn change(&mut self, zones: &[Zone], old: Option<&Service>, new: Option<&Service>) {
+        let Some(words) = &self.words else {
+            return;
+        };
+        let ttl = words.ttl;
+        let old = places(zones, old);
+        let new = places(zones, new);
+        for (address, target) in old.difference(&new) {
+            if let Some(entry) = self.addresses.get_mut(address) {
+                let entry = Arc::make_mut(entry);
+                let told = entry.is_told(target);
+                entry.targets.remove(target);
+                if entry.targets.is_empty() {
+                    self.addresses.remove(address);
+                } else if told {
+                    entry.encode(ttl);
+                }
+            }
+        }
+        for (address, target) in new.difference(&old) {
+            let entry = Arc::make_mut(self.addresses.entry(*address).or_default());
+            entry.targets.insert(target.clone());
+            if entry.is_told(target) {
+                entry.encode(ttl);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn told(&self) -> impl Iterator<Item = &Name> {
+        self.targets.iter().take(PTR_RECORDS_MAX)
+    }
+
+    fn is_told(&self, target: &Name) -> bool {
+        self.told().any(|told| told == target)
+    }
+
+    fn encode(&mut self, ttl: u32) {
+        self.set = rrset::ptr(self.told(), ttl);
+    }
+}
+
+/// Holds a service as each zone has it.
+pub(crate) struct Homes<'a> {
+    excerpts: Vec<(&'a Zone, Excerpt<'a>)>,
+}
+
+impl<'a> Homes<'a> {
+    pub(crate) fn new(zones: &'a [Zone], service: &'a Service) -> Self {
+        let excerpts = zones
+            .iter()
+            .filter_map(|zone| Some((zone, zone.words.excerpt(service)?)));
+        Self {
+            excerpts: excerpts.collect(),
+        }
+    }
+
+    /// Returns the first zone that has an instance, and its name there; those that are down have no
+    /// name that leads to them.
+    pub(crate) fn of(&self, instance: &Instance) -> Option<(&'a Zone, Name)> {
+        self.excerpts.iter().find_map(|(zone, excerpt)| {
+            let service = &*excerpt.service;
+            let instance = service.instance(&instance.id)?;
+            let known = instance.state != State::Down;
+            let target = zone.words.canonical(service, instance);
+            Some((*zone, target.filter(|_| known)?))
+        })
+    }
+}
+
+/// Lists where a service's instances are, and what they are called.
+fn places(zones: &[Zone], service: Option<&Service>) -> BTreeSet<(IpAddr, Name)> {
+    let Some(service) = service else {
+        return BTreeSet::new();
+    };
+    let homes = Homes::new(zones, service);
+    let named = service
+        .instances
+        .iter()
+        .filter_map(|instance| Some((instance, homes.of(instance)?.1)));
+    named
+        .flat_map(|(instance, target)| {
+            let addresses = instance.addresses.iter();
+            addresses.map(move |address| (*address, target.clone()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
