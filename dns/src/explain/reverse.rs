@@ -19,14 +19,16 @@ impl Zones {
         if found.is_apex && found.before_zone.is_some() {
             to.add_apex(found.words);
             to.add_note("a reverse zone of ours (dns.reverse)");
-        } else if found.set.is_none() && found.may_come && self.awaited_anywhere().next().is_some()
+        } else if found.pointers.is_none()
+            && found.may_come
+            && self.awaited_anywhere().next().is_some()
         {
             to.set_ignorance(self.awaited_anywhere());
         } else if !found.exists {
             to.rcode = Rcode::NxDomain;
             to.ttl = found.words.negative_ttl;
             to.add_note("no instance is known at such an address");
-        } else if found.set.is_none() {
+        } else if found.pointers.is_none() {
             to.ttl = found.words.negative_ttl;
             to.add_note("only names below it exist");
         }

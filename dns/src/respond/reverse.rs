@@ -23,8 +23,8 @@ pub(super) fn answer(
         qtype,
         serial: zones.serial(),
     };
-    match (found.set, qtype) {
-        (Some(set), rtype::PTR) => set.write(answer, seed),
+    match (found.pointers, qtype) {
+        (Some(pointers), rtype::PTR) => pointers.write(answer, seed),
         _ if found.is_apex && qtype != rtype::PTR => return asked.answer_apex(None, answer),
         (Some(_), rtype::ANY) => asked.write_hinfo(answer),
         _ if found.may_come && zones.awaited_anywhere().next().is_some() => return wait(answer),

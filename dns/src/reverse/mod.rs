@@ -1,26 +1,23 @@
 //! Which instances are at an address: PTR records.
 
 mod block;
+mod entry;
 
 pub(crate) use block::Block;
+pub(crate) use entry::Pointers;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use imbl::{OrdMap, OrdSet};
+use entry::Entry;
+use imbl::OrdMap;
 use registry::{Instance, Service, State};
 
 use crate::{
     config::ReverseConfig,
     excerpt::Excerpt,
     name::{Name, relative},
-    rrset::{self, RrSet},
     zone::{Words, Zone},
 };
-
-/// The most PTR records at one address; of more instances the first by name are told.
-///
-/// A change would otherwise cost what there is at the address, and all may be at one.
-const PTR_RECORDS_MAX: usize = 32;
 
 /// Holds the names of the instances at each address; a copy costs nothing.
 ///
@@ -29,17 +26,11 @@ const PTR_RECORDS_MAX: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reverse {
     /// In order, so that a look tells whether any address starts like a name.
-    addresses: OrdMap<IpAddr, Arc<Entry>>,
+    addresses: OrdMap<IpAddr, Entry>,
     /// What names outside of the networks say of themselves; `None` without zones.
     words: Option<Arc<Words>>,
     /// What the zones of the networks say; none lies in another.
     networks: Arc<[Words]>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Entry {
-    targets: OrdSet<Name>,
-    set: Option<RrSet>,
 }
 
 /// Says what is known of a reverse name that is ours.
@@ -50,7 +41,7 @@ pub(crate) struct Found<'a> {
     /// name is a zone of its own.
     pub(crate) before_zone: Option<usize>,
     /// The PTR records.
-    pub(crate) set: Option<&'a RrSet>,
+    pub(crate) pointers: Option<Pointers<'a>>,
     /// Whether SOA and NS records stand here.
     pub(crate) is_apex: bool,
     /// Whether there is such a name.
@@ -86,7 +77,8 @@ impl Reverse {
         let block = Block::parse(name);
         let address = block.and_then(Block::address);
         let entry = address.and_then(|address| self.addresses.get(&address));
-        let set = entry.and_then(|entry| entry.set.as_ref());
+        let pointers = entry.zip(self.words.as_deref());
+        let pointers = pointers.and_then(|(entry, words)| entry.pointers(words.ttl));
         let zone = self.networks.iter().find_map(|words| {
             let before = relative(name, words.domain.as_bytes())?;
             Some((words, before.len()))
@@ -95,7 +87,7 @@ impl Reverse {
             return Some(Found {
                 words: self.words.as_deref()?,
                 before_zone: None,
-                set: Some(set?),
+                pointers: Some(pointers?),
                 is_apex: true,
                 exists: true,
                 may_come: false,
@@ -106,7 +98,7 @@ impl Reverse {
         Some(Found {
             words,
             before_zone: Some(before),
-            set,
+            pointers,
             is_apex,
             exists: is_apex || known,
             may_come: block.is_some() && !known && (!is_apex || address.is_some()),
@@ -135,38 +127,17 @@ impl Reverse {
         let old = places(zones, old);
         let new = places(zones, new);
         for (address, target) in old.difference(&new) {
-            if let Some(entry) = self.addresses.get_mut(address) {
-                let entry = Arc::make_mut(entry);
-                let told = entry.is_told(target);
-                entry.targets.remove(target);
-                if entry.targets.is_empty() {
-                    self.addresses.remove(address);
-                } else if told {
-                    entry.encode(ttl);
-                }
+            let entry = self.addresses.get_mut(address);
+            if entry.is_some_and(|entry| entry.remove(target, ttl)) {
+                self.addresses.remove(address);
             }
         }
         for (address, target) in new.difference(&old) {
-            let entry = Arc::make_mut(self.addresses.entry(*address).or_default());
-            entry.targets.insert(target.clone());
-            if entry.is_told(target) {
-                entry.encode(ttl);
+            match self.addresses.get_mut(address) {
+                Some(entry) => entry.insert(target, ttl),
+                None => drop(self.addresses.insert(*address, Entry::One(target.clone()))),
             }
         }
-    }
-}
-
-impl Entry {
-    fn told(&self) -> impl Iterator<Item = &Name> {
-        self.targets.iter().take(PTR_RECORDS_MAX)
-    }
-
-    fn is_told(&self, target: &Name) -> bool {
-        self.told().any(|told| told == target)
-    }
-
-    fn encode(&mut self, ttl: u32) {
-        self.set = rrset::ptr(self.told(), ttl);
     }
 }
 
