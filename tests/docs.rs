@@ -101,11 +101,12 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
     ("[dns.chaos]", "### `[dns.chaos]`"),
+    ("[dns.rate_limit]", "### `[dns.rate_limit]`"),
     ("[[dns.zones]]", "### `[[dns.zones]]`"),
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
@@ -127,6 +128,7 @@ fn the_reference_has_every_key_and_no_other() {
     let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let sections: BTreeSet<&str> = ["dns", "proxy", "admin", "registry", "sources", "log"].into();
     let nested = [
+        "rate_limit",
         "zones",
         "cookies",
         "chaos",

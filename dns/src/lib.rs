@@ -24,6 +24,7 @@ mod http;
 mod metrics;
 mod name;
 mod policy;
+mod rate_limit;
 mod records;
 mod respond;
 mod reverse;
@@ -40,7 +41,9 @@ mod wire;
 mod zone;
 mod zones;
 
-pub use crate::config::{AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, ZoneConfig};
+pub use crate::config::{
+    AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, RateLimitConfig, ZoneConfig,
+};
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use metrics::{Counters, Metrics};

@@ -14,7 +14,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::{CookieKind, Outcome, Rcode, Transport};
+use crate::{CookieKind, Outcome, Rcode, Transport, rate_limit::Verdict};
 
 /// Holds one worker's numbers.
 ///
@@ -27,9 +27,11 @@ pub struct Counters {
     queries: [Number; 2],
     /// Answers by code, in the order of [`Rcode::ALL`].
     answers: [Number; Rcode::ALL.len()],
-    /// Answered queries by cookie, in the order of [`CookieKind::ALL`].
+    /// Queries that could be answered by cookie, in the order of [`CookieKind::ALL`].
     cookies: [Number; CookieKind::ALL.len()],
     truncated: Number,
+    /// Answers over the limit: slipped, dropped.
+    rate_limited: [Number; 2],
     dropped: Number,
     unsent: Number,
     tcp_connections: Number,
@@ -56,23 +58,34 @@ impl Number {
 }
 
 impl Counters {
-    /// Counts a query and what became of it.
-    pub fn count(&self, transport: Transport, outcome: Outcome) {
+    /// Counts a query, of which there is this outcome before any limit.
+    pub(crate) fn count_query(&self, transport: Transport, outcome: Outcome) {
         self.queries[transport as usize].add(1);
         match outcome {
             Outcome::Dropped => self.dropped.add(1),
-            Outcome::Answered {
-                rcode,
-                truncated,
-                cookie,
-                ..
-            } => {
-                self.answers[rcode as usize].add(1);
-                self.cookies[cookie as usize].add(1);
-                if truncated {
-                    self.truncated.add(1);
-                }
+            Outcome::Answered { cookie, .. } => self.cookies[cookie as usize].add(1),
+        }
+    }
+
+    /// Counts an answer, if there is one.
+    pub(crate) fn count_answer(&self, outcome: Outcome) {
+        if let Outcome::Answered {
+            rcode, truncated, ..
+        } = outcome
+        {
+            self.answers[rcode as usize].add(1);
+            if truncated {
+                self.truncated.add(1);
             }
+        }
+    }
+
+    /// Counts what the limit of answers has done.
+    pub(crate) fn count_verdict(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Send => {}
+            Verdict::Slip => self.rate_limited[0].add(1),
+            Verdict::Drop => self.rate_limited[1].add(1),
         }
     }
 
@@ -134,11 +147,19 @@ impl Collector for Metrics {
             ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
         }
         let name = "signpost_dns_cookies";
-        let help = "Answered queries by the cookie that came with them";
+        let help = "Queries by the cookie that came with them";
         let mut family = encoder.encode_descriptor(name, help, None, counter)?;
         for kind in CookieKind::ALL {
             let sum = self.sum(|worker| &worker.cookies[kind as usize]);
             let labels = [("kind", kind.label())];
+            ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
+        }
+        let name = "signpost_dns_rate_limited_answers";
+        let help = "Answers over UDP that were over the limit, by what was done with them";
+        let mut family = encoder.encode_descriptor(name, help, None, counter)?;
+        for (index, label) in ["slip", "drop"].into_iter().enumerate() {
+            let sum = self.sum(|worker| &worker.rate_limited[index]);
+            let labels = [("verdict", label)];
             ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
         }
         for (name, help, sum) in [
@@ -190,10 +211,18 @@ mod tests {
         let [one, two] = metrics.workers() else {
             panic!("there are two workers");
         };
-        one.count(Transport::Udp, answered(Rcode::NoError, true));
-        one.count(Transport::Tcp, answered(Rcode::BadVers, false));
-        two.count(Transport::Udp, answered(Rcode::NoError, false));
-        two.count(Transport::Udp, Outcome::Dropped);
+        for (worker, transport, outcome) in [
+            (one, Transport::Udp, answered(Rcode::NoError, true)),
+            (one, Transport::Tcp, answered(Rcode::BadVers, false)),
+            (two, Transport::Udp, answered(Rcode::NoError, false)),
+            (two, Transport::Udp, Outcome::Dropped),
+        ] {
+            worker.count_query(transport, outcome);
+            worker.count_answer(outcome);
+        }
+        for verdict in [Verdict::Send, Verdict::Slip, Verdict::Drop, Verdict::Drop] {
+            one.count_verdict(verdict);
+        }
         two.connection_opened();
         two.connection_opened();
         two.connection_closed();
@@ -210,6 +239,8 @@ mod tests {
             "signpost_dns_cookies_total{kind=\"absent\"} 2",
             "signpost_dns_cookies_total{kind=\"client_only\"} 1",
             "signpost_dns_truncated_answers_total 1",
+            "signpost_dns_rate_limited_answers_total{verdict=\"slip\"} 1",
+            "signpost_dns_rate_limited_answers_total{verdict=\"drop\"} 2",
             "signpost_dns_dropped_queries_total 1",
             "signpost_dns_unsent_answers_total 0",
             "signpost_dns_tcp_connections 1",

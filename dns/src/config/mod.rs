@@ -3,11 +3,13 @@
 mod chaos;
 mod cookies;
 mod domain;
+mod rate_limit;
 mod zone;
 
 pub use chaos::ChaosConfig;
 pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
+pub use rate_limit::RateLimitConfig;
 pub use zone::{AllDown, ZoneConfig};
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -52,6 +54,8 @@ pub struct Config {
     pub nsid: String,
     /// What is told of the server in class CH.
     pub chaos: ChaosConfig,
+    /// How many answers a network gets over UDP.
+    pub rate_limit: RateLimitConfig,
 }
 
 impl Default for Config {
@@ -69,6 +73,7 @@ impl Default for Config {
             cookies: CookiesConfig::default(),
             nsid: String::new(),
             chaos: ChaosConfig::default(),
+            rate_limit: RateLimitConfig::default(),
         }
     }
 }
@@ -115,6 +120,8 @@ impl Config {
         for (key, reason) in self.chaos.problems() {
             problem(format!("chaos.{key}"), reason);
         }
+        let found = self.rate_limit.problems().into_iter();
+        problems.extend(found.map(|problem| problem.within("rate_limit")));
         problems
     }
 

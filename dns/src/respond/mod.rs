@@ -96,6 +96,31 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     }
 }
 
+/// Writes an empty answer that has the client ask again over TCP, in place of the whole one.
+///
+/// An error of the name's isn't told: some clients take it as the last word, with TC or without.
+pub(crate) fn respond_truncated(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome {
+    let Some(query) = Query::parse(request.message) else {
+        return Outcome::Dropped;
+    };
+    let (cookie, opt) = edns::answer_edns(zones.policy(), request, &query);
+    let Some(mut answer) = Answer::start(&query, opt, out, UDP_PAYLOAD_MIN.into()) else {
+        return Outcome::Dropped;
+    };
+    answer.set_truncated();
+    let rcode = match (query.fault, &query.question) {
+        (Some(fault), _) => fault,
+        (None, Some(_)) => Rcode::NoError,
+        (None, None) => Rcode::FormErr,
+    };
+    Outcome::Answered {
+        bytes: answer.finish(&query, rcode),
+        rcode,
+        truncated: true,
+        cookie,
+    }
+}
+
 fn answer_query(
     zones: &Zones,
     request: &Request<'_>,

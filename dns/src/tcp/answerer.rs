@@ -61,7 +61,8 @@ impl Answerer {
                     seed,
                 };
                 let outcome = respond(&zones, &request, out);
-                self.counters.count(Transport::Tcp, outcome);
+                self.counters.count_query(Transport::Tcp, outcome);
+                self.counters.count_answer(outcome);
                 match outcome {
                     Outcome::Answered { bytes, .. } => Some(bytes),
                     Outcome::Dropped => None,

@@ -1,7 +1,6 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use futures_util::FutureExt as _;
-use registry::testing;
 
 use super::*;
 use crate::{
@@ -9,17 +8,17 @@ use crate::{
     batch::QUERY_BYTES_MAX,
     bind_udp,
     config::UDP_PAYLOAD_LIMIT,
-    testing::{Ask, metrics_text, zones},
+    testing::{Ask, metrics_text, web_by, zones},
     wire::rtype,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A loop at an address that runs as long as this lives.
-struct Running {
-    zones: Arc<ArcSwap<Zones>>,
-    address: SocketAddr,
-    metrics: Arc<Metrics>,
+pub(super) struct Running {
+    pub(super) zones: Arc<ArcSwap<Zones>>,
+    pub(super) address: SocketAddr,
+    pub(super) metrics: Arc<Metrics>,
     task: tokio::task::JoinHandle<io::Result<Infallible>>,
 }
 
@@ -30,7 +29,10 @@ impl Drop for Running {
 }
 
 fn run(address: &str) -> Running {
-    let zones = zones([testing::service("web", &[("a", 1), ("b", 1)])]);
+    run_with(address, web_by(""))
+}
+
+pub(super) fn run_with(address: &str, zones: Zones) -> Running {
     let zones = Arc::new(ArcSwap::from_pointee(zones));
     let socket = bind_udp(address.parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -45,7 +47,7 @@ fn run(address: &str) -> Running {
     }
 }
 
-async fn ask(from: &tokio::net::UdpSocket, query: &[u8]) -> Vec<u8> {
+pub(super) async fn ask(from: &tokio::net::UdpSocket, query: &[u8]) -> Vec<u8> {
     from.send(query).await.unwrap();
     let mut answer = [0; 5000];
     let received = tokio::time::timeout(PATIENCE, from.recv(&mut answer)).await;
