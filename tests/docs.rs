@@ -292,6 +292,19 @@ fn the_documented_commands_and_paths_exist() {
         assert!(operations.contains(path), "{path}");
         eventually("the page is good", || signpost.get(path).0 == 200);
     }
+    let metrics = signpost.metrics();
+    let described = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let of_dns = described.filter(|line| line.starts_with("signpost_dns_"));
+    let mut count = 0;
+    for (name, kind) in of_dns.map(|line| line.split_once(' ').unwrap()) {
+        let ending = if kind == "counter" { "_total" } else { "" };
+        let row = format!("\n| `{name}{ending}` |");
+        assert!(operations.contains(&row), "{name} {kind}");
+        count += 1;
+    }
+    assert!(count > 5, "{metrics}");
     for path in [
         "/v1/explain/dns/a.svc.internal",
         "/v1/explain/route?host=a&path=/",

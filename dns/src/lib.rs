@@ -46,7 +46,7 @@ pub use crate::config::{
 };
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
-pub use metrics::{Counters, Metrics};
+pub use metrics::{Counters, Metrics, QueryType, ZoneSlot};
 pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;
 pub use socket::{bind_tcp, bind_udp};

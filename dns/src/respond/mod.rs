@@ -2,11 +2,12 @@
 
 mod chaos;
 mod edns;
+mod truncated;
 
 use std::net::IpAddr;
 
 use crate::{
-    CookieKind, Rcode, Zones,
+    CookieKind, QueryType, Rcode, ZoneSlot, Zones,
     config::UDP_PAYLOAD_MIN,
     table::Node,
     wire::{
@@ -15,6 +16,7 @@ use crate::{
     },
     zone::{Words, Zone},
 };
+pub(crate) use truncated::respond_truncated;
 
 /// The longest message over TCP, whose length stands before it in two bytes.
 const TCP_PAYLOAD_MAX: usize = u16::MAX as usize;
@@ -60,6 +62,10 @@ pub enum Outcome {
         truncated: bool,
         /// What cookie the query came with.
         cookie: CookieKind,
+        /// The zone that the name is in, whatever the answer.
+        zone: ZoneSlot,
+        /// What was asked for.
+        qtype: QueryType,
     },
     /// Nobody is answered: there is no whole header, or it is an answer itself.
     Dropped,
@@ -86,46 +92,42 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
-    let rcode = answer_query(zones, request, &query, cookie, &mut answer);
+    let place = place_of(zones, &query);
+    let rcode = answer_query(zones, request, &query, (cookie, place), &mut answer);
     let truncated = answer.is_truncated();
     Outcome::Answered {
         bytes: answer.finish(&query, rcode),
         rcode,
         truncated,
         cookie,
+        zone: place.map_or(ZoneSlot::NONE, |(zone, _)| zone.slot),
+        qtype: kind_of(&query),
     }
 }
 
-/// Writes an empty answer that has the client ask again over TCP, in place of the whole one.
-///
-/// An error of the name's isn't told: some clients take it as the last word, with TC or without.
-pub(crate) fn respond_truncated(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome {
-    let Some(query) = Query::parse(request.message) else {
-        return Outcome::Dropped;
-    };
-    let (cookie, opt) = edns::answer_edns(zones.policy(), request, &query);
-    let Some(mut answer) = Answer::start(&query, opt, out, UDP_PAYLOAD_MIN.into()) else {
-        return Outcome::Dropped;
-    };
-    answer.set_truncated();
-    let rcode = match (query.fault, &query.question) {
-        (Some(fault), _) => fault,
-        (None, Some(_)) => Rcode::NoError,
-        (None, None) => Rcode::FormErr,
-    };
-    Outcome::Answered {
-        bytes: answer.finish(&query, rcode),
-        rcode,
-        truncated: true,
-        cookie,
+/// A zone, and the name that is asked for relative to its domain.
+type Place<'a> = (&'a Zone, &'a [u8]);
+
+/// Finds the zone that a query is about.
+fn place_of<'a>(zones: &'a Zones, query: &'a Query<'_>) -> Option<Place<'a>> {
+    let question = query.question.as_ref()?;
+    match question.class {
+        CLASS_IN => zones.zone_of(question.name()),
+        _ => None,
     }
+}
+
+/// Sorts what a query asks for.
+fn kind_of(query: &Query<'_>) -> QueryType {
+    let question = query.question.as_ref();
+    question.map_or(QueryType::None, |question| QueryType::of(question.qtype))
 }
 
 fn answer_query(
     zones: &Zones,
     request: &Request<'_>,
     query: &Query<'_>,
-    cookie: CookieKind,
+    (cookie, place): (CookieKind, Option<Place<'_>>),
     answer: &mut Answer<'_>,
 ) -> Rcode {
     if let Some(fault) = query.fault {
@@ -150,12 +152,13 @@ fn answer_query(
             }
         }
     }
-    answer_question(zones, question, answer, request.seed)
+    answer_question(zones, question, place, answer, request.seed)
 }
 
 fn answer_question(
     zones: &Zones,
     question: &Question<'_>,
+    place: Option<Place<'_>>,
     answer: &mut Answer<'_>,
     seed: u64,
 ) -> Rcode {
@@ -172,9 +175,8 @@ fn answer_question(
         rtype::OPT | rtype::TSIG => return Rcode::FormErr,
         _ => {}
     }
-    let name = question.name();
     let serial = zones.serial();
-    if let Some((zone, relative)) = zones.zone_of(name) {
+    if let Some((zone, relative)) = place {
         answer.set_authoritative(true);
         let asked = Asked {
             words: &zone.words,
@@ -200,7 +202,7 @@ fn answer_question(
             None => Rcode::NxDomain,
         };
         asked.deny(answer, rcode)
-    } else if let Some((zone, set)) = zones.reverse_of(name) {
+    } else if let Some((zone, set)) = zones.reverse_of(question.name()) {
         answer.set_authoritative(true);
         let asked = Asked {
             words: &zone.words,

@@ -1,6 +1,6 @@
 //! Answers the messages of a stream.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
@@ -30,6 +30,12 @@ impl Answerer {
     /// Counts a connection that is closed.
     pub(super) fn connection_closed(&self) {
         self.counters.connection_closed();
+    }
+
+    /// Counts how long the answers of a turn took.
+    pub(super) fn answers_made(&self, duration: Duration, answers: usize) {
+        self.counters
+            .count_duration(Transport::Tcp, duration, answers);
     }
 
     /// Answers the whole messages in `input`, as long as the answers have room and no more than

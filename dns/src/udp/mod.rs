@@ -54,9 +54,10 @@ pub async fn serve_udp(
             rest_after(error).await?;
             continue;
         }
+        let received = Instant::now();
         let zones = zones.load();
         let now = clock::now();
-        gate.open(&zones.policy().rate_limit, start.elapsed());
+        gate.open(&zones.policy().rate_limit, received - start);
         let answers = batch.answer(|message, client, out| {
             let request = Request {
                 message,
@@ -74,6 +75,9 @@ pub async fn serve_udp(
                 Outcome::Dropped => 0,
             }
         });
+        if answers > 0 {
+            counters.count_duration(Transport::Udp, received.elapsed(), answers);
+        }
         send(&mut batch, fd, answers, &counters);
     }
 }
