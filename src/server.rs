@@ -62,8 +62,8 @@ impl Server {
 
         let controls = registry::start(config.registry.clone());
         set_sources(&controls, &config).await?;
-        let views = Views::start(&config, cookies, &controls, log);
         let dns_metrics = Arc::new(dns::Metrics::new(config.workers));
+        let views = Views::start(&config, cookies, &dns_metrics, &controls, log);
         let workers = start_workers(&config, &views)?;
         let (draining, watched) = watch::channel(false);
         let (requests, reloads) = mpsc::channel(RELOADS_MAX);

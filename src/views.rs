@@ -34,12 +34,15 @@ impl Views {
     pub(crate) fn start(
         config: &Config,
         cookies: Arc<Cookies>,
+        dns_metrics: &Arc<dns::Metrics>,
         controls: &Controls,
         log: AccessLog,
     ) -> Self {
         let mut snapshots = controls.snapshots();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let zones = Zones::build(&config.dns, &snapshot).with_cookies(cookies);
+        let zones = Zones::build(&config.dns, &snapshot)
+            .with_cookies(cookies)
+            .counted_by(dns_metrics);
         let routes = RouteTable::build(&config.proxy, &config.domains(), &snapshot, None);
         let (published, version) = watch::channel(snapshot.version());
         let (configs, reconfigures) = mpsc::channel(1);
@@ -51,6 +54,7 @@ impl Views {
         };
         let renewal = Renewal {
             zones: Arc::clone(&views.zones),
+            dns_metrics: Arc::clone(dns_metrics),
             proxy: Arc::clone(&views.proxy),
             snapshot,
             snapshots,
@@ -101,6 +105,7 @@ impl Views {
 /// The task that makes new views.
 struct Renewal {
     zones: Arc<ArcSwap<Zones>>,
+    dns_metrics: Arc<dns::Metrics>,
     proxy: Arc<proxy::Shared>,
     /// The snapshot that the views were made of.
     snapshot: Arc<Snapshot>,
@@ -138,7 +143,9 @@ impl Renewal {
 
     fn rebuild(&mut self, config: &Config, cookies: Arc<Cookies>) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
-        let zones = Zones::build(&config.dns, &new).with_cookies(cookies);
+        let zones = Zones::build(&config.dns, &new)
+            .with_cookies(cookies)
+            .counted_by(&self.dns_metrics);
         let old = self.proxy.table();
         self.proxy.configure(&config.proxy);
         let routes = RouteTable::build(&config.proxy, &config.domains(), &new, Some(&old));

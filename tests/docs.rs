@@ -101,12 +101,13 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 20] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
     ("[dns.chaos]", "### `[dns.chaos]`"),
     ("[dns.reverse]", "### `[dns.reverse]`"),
+    ("[dns.rate_limit]", "### `[dns.rate_limit]`"),
     ("[[dns.zones]]", "### `[[dns.zones]]`"),
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
@@ -128,6 +129,7 @@ fn the_reference_has_every_key_and_no_other() {
     let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let sections: BTreeSet<&str> = ["dns", "proxy", "admin", "registry", "sources", "log"].into();
     let nested = [
+        "rate_limit",
         "zones",
         "cookies",
         "chaos",
@@ -292,6 +294,19 @@ fn the_documented_commands_and_paths_exist() {
         assert!(operations.contains(path), "{path}");
         eventually("the page is good", || signpost.get(path).0 == 200);
     }
+    let metrics = signpost.metrics();
+    let described = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let of_dns = described.filter(|line| line.starts_with("signpost_dns_"));
+    let mut count = 0;
+    for (name, kind) in of_dns.map(|line| line.split_once(' ').unwrap()) {
+        let ending = if kind == "counter" { "_total" } else { "" };
+        let row = format!("\n| `{name}{ending}` |");
+        assert!(operations.contains(&row), "{name} {kind}");
+        count += 1;
+    }
+    assert!(count > 5, "{metrics}");
     for path in [
         "/v1/explain/dns/a.svc.internal",
         "/v1/explain/route?host=a&path=/",

@@ -73,6 +73,14 @@ fn listeners_zones_routes_and_sources_come_and_go() {
     signpost.write_config("");
     eventually("it is reloaded", || signpost.logged(RELOADED).len() == 2);
     assert_eq!(code(dns, "example.test."), ResponseCode::Refused);
+    let counts = signpost.metrics();
+    for line in [
+        "signpost_dns_queries_total{zone=\"example.test\",type=\"SOA\",transport=\"udp\"} 1\n",
+        "signpost_dns_answers_total{zone=\"example.test\",rcode=\"NOERROR\"} 1\n",
+        "signpost_dns_answers_total{zone=\"\",rcode=\"REFUSED\"} 2\n",
+    ] {
+        assert!(counts.contains(line), "{line}: {counts}");
+    }
     assert_eq!(signpost.curl("shop.example.com", "/api/x").0, 404);
     assert!(client::addresses(dns, "listed.svc.internal.").is_empty());
     eventually("the new listeners are closed", || {

@@ -24,6 +24,7 @@ mod http;
 mod metrics;
 mod name;
 mod policy;
+mod rate_limit;
 mod records;
 mod respond;
 mod reverse;
@@ -41,12 +42,12 @@ mod zone;
 mod zones;
 
 pub use crate::config::{
-    AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, Network, ReverseConfig,
-    ZoneConfig,
+    AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, Network, RateLimitConfig,
+    ReverseConfig, ZoneConfig,
 };
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
-pub use metrics::{Counters, Metrics};
+pub use metrics::{Counters, Metrics, QueryType, ZoneSlot};
 pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;
 pub use socket::{bind_tcp, bind_udp};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use config::Duration;
 
 use crate::{
-    Config, Cookies,
+    Config, Cookies, RateLimitConfig,
     wire::{CLASS_CH, OWNER_IS_QUESTION, fixed, rtype},
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Policy {
     pub(crate) chaos_version: Option<Box<[u8]>>,
     /// The whole TXT record of `id.server` in class CH.
     pub(crate) chaos_id: Option<Box<[u8]>>,
+    /// How answers over UDP are limited; the same `Arc` as long as the configuration is.
+    pub(crate) rate_limit: Arc<RateLimitConfig>,
 }
 
 impl Policy {
@@ -38,6 +40,7 @@ impl Policy {
             nsid: config.nsid.as_bytes().into(),
             chaos_version: chaos_record(&config.chaos.version),
             chaos_id: chaos_record(&config.chaos.id),
+            rate_limit: Arc::new(config.rate_limit.clone()),
         }
     }
 

@@ -200,6 +200,14 @@ pub(crate) fn zones_by(
     Zones::build(&config, &registry::testing::snapshot(7, services))
 }
 
+/// Those of a configuration with a service `web` of two instances.
+pub(crate) fn web_by(config: &str) -> Zones {
+    zones_by(
+        config,
+        [registry::testing::service("web", &[("a", 1), ("b", 1)])],
+    )
+}
+
 /// The metrics as they are read by others.
 pub(crate) fn metrics_text(metrics: &Arc<Metrics>) -> String {
     let mut registry = prometheus_client::registry::Registry::default();

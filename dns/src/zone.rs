@@ -9,7 +9,7 @@ use std::{
 use registry::{Instance, Service, ServiceName};
 
 use crate::{
-    Scheme,
+    Scheme, ZoneSlot,
     browse::Browse,
     config::{AllDown, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
@@ -31,6 +31,8 @@ pub(crate) struct Zone {
     pub(crate) table: Table,
     /// What is in the table at the names that all services share.
     pub(crate) browse: Browse,
+    /// Where its queries are counted.
+    pub(crate) slot: ZoneSlot,
 }
 
 /// Holds what a zone's configuration says; reverse zones have it from the first zone.
@@ -92,6 +94,7 @@ impl Zone {
             table: words.table(listen),
             words: Arc::new(words),
             browse: Browse::default(),
+            slot: ZoneSlot::OTHER,
         }
     }
 

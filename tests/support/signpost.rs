@@ -193,6 +193,15 @@ impl Signpost {
         client::request("GET", &format!("{}{path}", self.admin()), "")
     }
 
+    /// Returns all metrics as text.
+    pub(crate) fn metrics(&self) -> String {
+        let admin = self.admin();
+        let address = admin.strip_prefix("http://").unwrap();
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        client::exchange(address.parse().unwrap(), request.as_bytes())
+    }
+
     /// Registers an instance in the embedded store.
     pub(crate) fn put(&self, service: &str, id: &str, body: &str) -> (u16, Value) {
         let url = format!("{}/v1/services/{service}/instances/{id}", self.admin());

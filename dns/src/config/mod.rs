@@ -3,6 +3,7 @@
 mod chaos;
 mod cookies;
 mod domain;
+mod rate_limit;
 mod reverse;
 mod text;
 mod zone;
@@ -10,6 +11,7 @@ mod zone;
 pub use chaos::ChaosConfig;
 pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
+pub use rate_limit::RateLimitConfig;
 pub use reverse::{Network, ReverseConfig};
 pub use zone::{AllDown, ZoneConfig};
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub nsid: String,
     /// What is told of the server in class CH.
     pub chaos: ChaosConfig,
+    /// How many answers a network gets over UDP.
+    pub rate_limit: RateLimitConfig,
 }
 
 impl Default for Config {
@@ -75,6 +79,7 @@ impl Default for Config {
             cookies: CookiesConfig::default(),
             nsid: String::new(),
             chaos: ChaosConfig::default(),
+            rate_limit: RateLimitConfig::default(),
         }
     }
 }
@@ -128,6 +133,8 @@ impl Config {
         for (key, reason) in self.chaos.problems() {
             problem(format!("chaos.{key}"), reason);
         }
+        let found = self.rate_limit.problems().into_iter();
+        problems.extend(found.map(|problem| problem.within("rate_limit")));
         problems
     }
 

@@ -36,6 +36,8 @@ fn what_cannot_work_is_a_problem_with_its_key() {
     let text = "listen = [\"127.0.0.1:53\", \"[::1]:53\", \"127.0.0.1:53\"]\n\
         udp_payload_max = 100\ntcp_connections_max = 0\ntcp_idle_timeout = \"0s\"\n\
         cookies = { secret_file = \"/dev/null\" }\n\
+        rate_limit.burst = \"500ms\"\nrate_limit.ipv4_prefix = 33\nrate_limit.ipv6_prefix = 0\n\
+        rate_limit.prefixes_max = 0\n\
         [[zones]]\ndomain = \"a.b\"\nttl = \"8days\"\n[[zones]]\ndomain = \"A.b.\"\n\
         negative_ttl = \"5ms\"\n[[zones]]\ndomain = \"x.a.b\"\nsources = []\n";
     assert_eq!(
@@ -50,6 +52,10 @@ fn what_cannot_work_is_a_problem_with_its_key() {
             "tcp_connections_max: 0 would refuse everybody",
             "tcp_idle_timeout: 0s would refuse everybody",
             "cookies.secret_file: /dev/null is empty",
+            "rate_limit.burst: 500ms is not between 1s and 1h",
+            "rate_limit.ipv4_prefix: 33 is not between 1 and 32",
+            "rate_limit.ipv6_prefix: 0 is not between 1 and 128",
+            "rate_limit.prefixes_max: 0 is not between 1024 and 16777216",
         ]
     );
 }

@@ -3,11 +3,12 @@
 mod chaos;
 mod edns;
 mod reverse;
+mod truncated;
 
 use std::net::IpAddr;
 
 use crate::{
-    CookieKind, Rcode, Zones,
+    CookieKind, QueryType, Rcode, ZoneSlot, Zones,
     config::UDP_PAYLOAD_MIN,
     rrset::RrSet,
     table::Node,
@@ -17,6 +18,7 @@ use crate::{
     },
     zone::{Words, Zone},
 };
+pub(crate) use truncated::respond_truncated;
 
 /// The longest message over TCP, whose length stands before it in two bytes.
 const TCP_PAYLOAD_MAX: usize = u16::MAX as usize;
@@ -62,6 +64,10 @@ pub enum Outcome {
         truncated: bool,
         /// What cookie the query came with.
         cookie: CookieKind,
+        /// The zone that the name is in, whatever the answer.
+        zone: ZoneSlot,
+        /// What was asked for.
+        qtype: QueryType,
     },
     /// Nobody is answered: there is no whole header, or it is an answer itself.
     Dropped,
@@ -88,21 +94,42 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
-    let rcode = answer_query(zones, request, &query, cookie, &mut answer);
+    let place = place_of(zones, &query);
+    let rcode = answer_query(zones, request, &query, (cookie, place), &mut answer);
     let truncated = answer.is_truncated();
     Outcome::Answered {
         bytes: answer.finish(&query, rcode),
         rcode,
         truncated,
         cookie,
+        zone: place.map_or(ZoneSlot::NONE, |(zone, _)| zone.slot),
+        qtype: kind_of(&query),
     }
+}
+
+/// A zone, and the name that is asked for relative to its domain.
+type Place<'a> = (&'a Zone, &'a [u8]);
+
+/// Finds the zone that a query is about.
+fn place_of<'a>(zones: &'a Zones, query: &'a Query<'_>) -> Option<Place<'a>> {
+    let question = query.question.as_ref()?;
+    match question.class {
+        CLASS_IN => zones.zone_of(question.name()),
+        _ => None,
+    }
+}
+
+/// Sorts what a query asks for.
+fn kind_of(query: &Query<'_>) -> QueryType {
+    let question = query.question.as_ref();
+    question.map_or(QueryType::None, |question| QueryType::of(question.qtype))
 }
 
 fn answer_query(
     zones: &Zones,
     request: &Request<'_>,
     query: &Query<'_>,
-    cookie: CookieKind,
+    (cookie, place): (CookieKind, Option<Place<'_>>),
     answer: &mut Answer<'_>,
 ) -> Rcode {
     if let Some(fault) = query.fault {
@@ -127,12 +154,13 @@ fn answer_query(
             }
         }
     }
-    answer_question(zones, question, answer, request.seed)
+    answer_question(zones, question, place, answer, request.seed)
 }
 
 fn answer_question(
     zones: &Zones,
     question: &Question<'_>,
+    place: Option<Place<'_>>,
     answer: &mut Answer<'_>,
     seed: u64,
 ) -> Rcode {
@@ -149,9 +177,8 @@ fn answer_question(
         rtype::OPT | rtype::TSIG => return Rcode::FormErr,
         _ => {}
     }
-    let name = question.name();
     let serial = zones.serial();
-    if let Some((zone, relative)) = zones.zone_of(name) {
+    if let Some((zone, relative)) = place {
         answer.set_authoritative(true);
         let asked = Asked {
             words: &zone.words,
@@ -179,7 +206,7 @@ fn answer_question(
             None => Rcode::NxDomain,
         };
         asked.deny(answer, rcode)
-    } else if let Some(found) = zones.reverse_of(name) {
+    } else if let Some(found) = zones.reverse_of(question.name()) {
         reverse::answer(zones, &found, question.qtype, answer, seed)
     } else {
         refuse(answer, ExtendedError::NotAuthoritative)

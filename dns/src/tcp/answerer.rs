@@ -1,6 +1,6 @@
 //! Answers the messages of a stream.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
@@ -32,6 +32,12 @@ impl Answerer {
         self.counters.connection_closed();
     }
 
+    /// Counts how long the answers of a turn took.
+    pub(super) fn answers_made(&self, duration: Duration, answers: usize) {
+        self.counters
+            .count_duration(Transport::Tcp, duration, answers);
+    }
+
     /// Answers the whole messages in `input`, as long as the answers have room and no more than
     /// `queries_left`, which it counts down; returns how many bytes those messages had.
     ///
@@ -61,7 +67,8 @@ impl Answerer {
                     seed,
                 };
                 let outcome = respond(&zones, &request, out);
-                self.counters.count(Transport::Tcp, outcome);
+                self.counters.count_query(Transport::Tcp, outcome);
+                self.counters.count_answer(outcome);
                 match outcome {
                     Outcome::Answered { bytes, .. } => Some(bytes),
                     Outcome::Dropped => None,

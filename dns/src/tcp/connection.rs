@@ -164,11 +164,14 @@ impl Connection {
 
     /// Answers the messages in `input`; returns how many bytes they had.
     fn answer(&mut self, input: &[u8], answers: &mut Answers) -> usize {
+        let received = Instant::now();
         let left = &mut self.queries_left;
         let done = self.answerer.answer(input, self.client, left, answers);
         // What isn't answered doesn't keep a connection open.
-        if !answers.as_bytes().is_empty() {
+        if answers.count() > 0 {
             self.active = Instant::now();
+            let duration = self.active - received;
+            self.answerer.answers_made(duration, answers.count());
         }
         done
     }

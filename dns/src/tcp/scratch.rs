@@ -33,6 +33,7 @@ impl Scratch {
             answers: Answers {
                 bytes: vec![0; ANSWERS_BYTES + ANSWER_BYTES_MAX].into(),
                 len: 0,
+                count: 0,
                 random: fastrand::Rng::new(),
             },
         }
@@ -48,6 +49,7 @@ pub(super) fn with<R>(turn: impl FnOnce(&mut Scratch) -> R) -> R {
 pub(super) struct Answers {
     bytes: Box<[u8]>,
     len: usize,
+    count: usize,
     /// Gives each answer the seed of its records' order.
     random: fastrand::Rng,
 }
@@ -56,6 +58,12 @@ impl Answers {
     /// Forgets the answers of the turn before.
     pub(super) fn clear(&mut self) {
         self.len = 0;
+        self.count = 0;
+    }
+
+    /// Returns how many answers there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     /// Returns the bytes of the answers.
@@ -79,6 +87,7 @@ impl Answers {
             let bytes = u16::try_from(bytes).expect("no answer is longer than its room");
             length.copy_from_slice(&bytes.to_be_bytes());
             self.len += LENGTH_BYTES + usize::from(bytes);
+            self.count += 1;
         }
     }
 }

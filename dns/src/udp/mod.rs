@@ -12,13 +12,16 @@ use std::{
 
 use arc_swap::{ArcSwap, Cache};
 use nix::libc;
-use tokio::io::unix::AsyncFd;
+use tokio::{io::unix::AsyncFd, time::Instant};
 
 use crate::{
     Counters, Outcome, Request, Transport, Zones,
     batch::{self, BATCH, Batch},
     clock, respond,
 };
+use gate::Gate;
+
+mod gate;
 
 /// How long the loop rests when the system is out of memory for it.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -44,13 +47,17 @@ pub async fn serve_udp(
     let mut zones = Cache::new(zones);
     let mut batch = Batch::new();
     let mut random = fastrand::Rng::new();
+    let mut gate = Gate::default();
+    let start = Instant::now();
     loop {
         if let Err(error) = inlet.take(&mut batch).await {
             rest_after(error).await?;
             continue;
         }
+        let received = Instant::now();
         let zones = zones.load();
         let now = clock::now();
+        gate.open(&zones.policy().rate_limit, received - start);
         let answers = batch.answer(|message, client, out| {
             let request = Request {
                 message,
@@ -60,12 +67,17 @@ pub async fn serve_udp(
                 seed: random.u64(..),
             };
             let outcome = respond(zones, &request, out);
-            counters.count(Transport::Udp, outcome);
+            counters.count_query(Transport::Udp, outcome);
+            let outcome = gate.pass(zones, &request, outcome, out, &counters);
+            counters.count_answer(outcome);
             match outcome {
                 Outcome::Answered { bytes, .. } => bytes,
                 Outcome::Dropped => 0,
             }
         });
+        if answers > 0 {
+            counters.count_duration(Transport::Udp, received.elapsed(), answers);
+        }
         send(&mut batch, fd, answers, &counters);
     }
 }
@@ -146,5 +158,7 @@ async fn rest_after(error: io::Error) -> io::Result<()> {
     }
 }
 
+#[cfg(test)]
+mod rate_limit_tests;
 #[cfg(test)]
 mod tests;

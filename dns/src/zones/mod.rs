@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use registry::{Change, Service, Snapshot};
 
 use crate::{
-    Config, Cookies,
+    Config, Cookies, Metrics,
     name::{Name, relative},
     policy::Policy,
     reverse::{Found, Reverse},
@@ -56,6 +56,15 @@ impl Zones {
     #[must_use]
     pub fn with_cookies(mut self, cookies: Arc<Cookies>) -> Self {
         Arc::make_mut(&mut self.policy).cookies = Some(cookies);
+        self
+    }
+
+    /// Has queries counted for the zones' domains; without this all are counted together.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: &Metrics) -> Self {
+        for zone in &mut self.zones {
+            zone.slot = metrics.slot(&zone.words.domain);
+        }
         self
     }
 

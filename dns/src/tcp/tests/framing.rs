@@ -66,7 +66,8 @@ async fn what_is_no_query_is_passed_over_and_counted() {
     let text = metrics_text(&running.metrics);
     for line in [
         "signpost_dns_dropped_queries_total 4",
-        "signpost_dns_queries_total{transport=\"tcp\"} 5",
+        "signpost_dns_answer_duration_seconds_count{transport=\"tcp\"} 1",
+        "signpost_dns_queries_total{zone=\"\",type=\"\",transport=\"tcp\"} 4",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
