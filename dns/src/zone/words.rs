@@ -1,21 +1,15 @@
-//! One zone: a domain and everything that is answered under it.
+//! What a zone's configuration says, and the records of it.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
-use registry::{Instance, Service, ServiceName};
+use registry::Service;
 
 use crate::{
-    Scheme, ZoneSlot,
-    browse::Browse,
+    Scheme,
     config::{AllDown, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
     rrset,
-    schemes::View,
-    table::{Claim, Node, Part, Rank, Table},
+    table::{Claim, Part, Rank, Table},
     ttl::Ttls,
     wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
 };
@@ -23,17 +17,6 @@ use crate::{
 /// How often a secondary server should look for changes, try again, and give up (RFC 1035, section
 /// 3.3.13), in seconds; nothing here is transferred, so they only have to be sensible (RFC 1912).
 const SOA_TIMES: [u32; 3] = [3600, 600, 604_800];
-
-/// Holds a domain and what stands at the names under it; a copy costs nothing.
-#[derive(Debug, Clone)]
-pub(crate) struct Zone {
-    pub(crate) words: Arc<Words>,
-    pub(crate) table: Table,
-    /// What is in the table at the names that all services share.
-    pub(crate) browse: Browse,
-    /// Where its queries are counted.
-    pub(crate) slot: ZoneSlot,
-}
 
 /// Holds what a zone's configuration says; reverse zones have it from the first zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +44,9 @@ pub(crate) struct Words {
     pub(crate) all_domains: Vec<Name>,
 }
 
-impl Zone {
-    /// Builds a zone without services, in which only the name server's addresses are known.
-    pub(crate) fn build(zone: &ZoneConfig, config: &Config, ttls: &Arc<Ttls>) -> Self {
+impl Words {
+    /// Reads a zone's configuration.
+    pub(super) fn new(zone: &ZoneConfig, config: &Config, ttls: &Arc<Ttls>) -> Self {
         let domain = zone.domain.name().clone();
         let name_server = match &zone.name_server {
             Some(name_server) => name_server.name().clone(),
@@ -73,7 +56,7 @@ impl Zone {
             Some(mailbox) => mailbox.name().clone(),
             None => Mailbox::hostmaster(&domain).unwrap_or_else(|| domain.clone()),
         };
-        let words = Words {
+        Self {
             cuts: cuts(&domain, config),
             all_domains: domains(config).cloned().collect(),
             domain,
@@ -88,92 +71,11 @@ impl Zone {
             hostmaster,
             ttls: Arc::clone(ttls),
             sources: zone.sources.clone(),
-        };
-        let listen = config.listen.iter().map(SocketAddr::ip);
-        Self {
-            table: words.table(listen),
-            words: Arc::new(words),
-            browse: Browse::default(),
-            slot: ZoneSlot::OTHER,
         }
     }
 
-    /// Puts what a service says in place of what it said before.
-    ///
-    /// Costs what the service's names are, however many others there are; the records of instances
-    /// that haven't changed are left as they are.
-    pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
-        let names = self.words.scheme.names();
-        let old = old.and_then(|old| self.words.excerpt(old));
-        let new = new.and_then(|new| self.words.excerpt(new));
-        let old = old.as_ref().map(|old| &*old.service);
-        let new = new.as_ref().map(|new| &*new.service);
-        let mut before = HashMap::<_, _, foldhash::fast::RandomState>::default();
-        if let Some(old) = old {
-            names.each(old, &mut |name, rank, view| {
-                before.insert((name, rank), view);
-            });
-        }
-        if let Some(new) = new {
-            names.each(new, &mut |name, rank, view| {
-                let key = (name, rank);
-                // Only views of one instance can be known to be the same without a look at the
-                // others.
-                let one = matches!(view, View::Instance(_) | View::Browsed(..));
-                let same = |old: View<'_>| one && old == view;
-                if !before.remove(&key).is_some_and(same) {
-                    self.table.put(&key.0, view.part(rank, new, &self.words));
-                }
-            });
-        }
-        self.browse.change(&self.words, old, new);
-        for (name, rank) in before.into_keys() {
-            let service = old.map(|old| old.name.clone());
-            self.table.remove(&name, rank, &service);
-        }
-    }
-
-    /// Makes the records that services share; to be called when all of them have changed.
-    pub(crate) fn settle(&mut self) {
-        self.browse.settle(&self.words, &mut self.table);
-    }
-
-    /// Finds the service that answers for a name that doesn't exist, as a wildcard below it would
-    /// (RFC 4592), and the service's name here.
-    ///
-    /// Only the closest name above that exists counts: what is below an instance isn't the
-    /// service's. Names with an underscore are of ports and protocols, which nobody has made up.
-    pub(crate) fn wildcard_for<'a>(&self, name: &'a [u8]) -> Option<(&'a [u8], &Node)> {
-        if !self.words.wildcard {
-            return None;
-        }
-        let mut above = name;
-        let node = loop {
-            if above.get(1) == Some(&b'_') {
-                return None;
-            }
-            above = name::parent(above)?;
-            if let Some(node) = self.table.node(above) {
-                break node;
-            }
-        };
-        let part = node.speaker(rtype::A)?;
-        (part.rank == Rank::Service).then_some((above, node))
-    }
-
-    /// Returns the service that is called as an instance is, and answers at its name instead of it.
-    pub(crate) fn namesake(&self, service: &Service, instance: &Instance) -> Option<&ServiceName> {
-        let name = self.words.scheme.names().instance(service, instance)?;
-        let part = self.table.node(name.as_bytes())?.speaker(rtype::A)?;
-        part.service
-            .as_ref()
-            .filter(|other| **other != service.name)
-    }
-}
-
-impl Words {
     /// Makes the table of a zone without services, whose name server is where we listen.
-    fn table(&self, listen: impl Iterator<Item = IpAddr>) -> Table {
+    pub(super) fn table(&self, listen: impl Iterator<Item = IpAddr>) -> Table {
         let mut table = Table::default();
         let part = |sets| Part {
             rank: Rank::Zone,
