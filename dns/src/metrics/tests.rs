@@ -129,16 +129,18 @@ fn counted(zones: &Zones, ask: &Ask) -> (ZoneSlot, QueryType) {
 #[test]
 fn queries_are_counted_for_the_zone_of_the_name_whatever_the_answer() {
     let metrics = Metrics::new(1);
-    let config = "[[zones]]\ndomain = 'a.test'\n[[zones]]\ndomain = 'b.test'\n";
+    let config = "reverse.networks = ['10.0.0.0/8']\n[[zones]]\ndomain = 'a.test'\n\
+        [[zones]]\ndomain = 'b.test'\n";
     let zones = web_by(config).counted_by(&metrics);
-    let [a, b] = ["a.test", "b.test"].map(|domain| metrics.slot(&Name::parse(domain).unwrap()));
-    let transfer = (a, QueryType::Other);
+    let domains = ["a.test", "b.test", "10.in-addr.arpa"];
+    let [a, b, ten] = domains.map(|domain| metrics.slot(&Name::parse(domain).unwrap()));
     for (name, qtype, expected) in [
         ("web.a.test", rtype::A, (a, QueryType::A)),
         ("no.web.b.test", rtype::AAAA, (b, QueryType::Aaaa)),
         ("B.test", rtype::SOA, (b, QueryType::Soa)),
-        ("a.test", rtype::AXFR, transfer),
+        ("a.test", rtype::AXFR, (a, QueryType::Other)),
         ("web.c.test", rtype::A, (ZoneSlot::NONE, QueryType::A)),
+        ("1.0.0.10.in-addr.arpa", rtype::PTR, (ten, QueryType::Ptr)),
         (
             "1.0.0.127.in-addr.arpa",
             rtype::PTR,

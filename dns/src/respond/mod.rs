@@ -2,6 +2,7 @@
 
 mod chaos;
 mod edns;
+mod place;
 mod reverse;
 mod truncated;
 
@@ -18,6 +19,7 @@ use crate::{
     },
     zone::{Words, Zone},
 };
+use place::{Place, kind_of};
 pub(crate) use truncated::respond_truncated;
 
 /// The longest message over TCP, whose length stands before it in two bytes.
@@ -94,7 +96,7 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
-    let place = place_of(zones, &query);
+    let place = Place::find(zones, &query);
     let rcode = answer_query(zones, request, &query, (cookie, place), &mut answer);
     let truncated = answer.is_truncated();
     Outcome::Answered {
@@ -102,34 +104,16 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
         rcode,
         truncated,
         cookie,
-        zone: place.map_or(ZoneSlot::NONE, |(zone, _)| zone.slot),
+        zone: place.slot(),
         qtype: kind_of(&query),
     }
-}
-
-/// A zone, and the name that is asked for relative to its domain.
-type Place<'a> = (&'a Zone, &'a [u8]);
-
-/// Finds the zone that a query is about.
-fn place_of<'a>(zones: &'a Zones, query: &'a Query<'_>) -> Option<Place<'a>> {
-    let question = query.question.as_ref()?;
-    match question.class {
-        CLASS_IN => zones.zone_of(question.name()),
-        _ => None,
-    }
-}
-
-/// Sorts what a query asks for.
-fn kind_of(query: &Query<'_>) -> QueryType {
-    let question = query.question.as_ref();
-    question.map_or(QueryType::None, |question| QueryType::of(question.qtype))
 }
 
 fn answer_query(
     zones: &Zones,
     request: &Request<'_>,
     query: &Query<'_>,
-    (cookie, place): (CookieKind, Option<Place<'_>>),
+    (cookie, place): (CookieKind, Place<'_>),
     answer: &mut Answer<'_>,
 ) -> Rcode {
     if let Some(fault) = query.fault {
@@ -160,7 +144,7 @@ fn answer_query(
 fn answer_question(
     zones: &Zones,
     question: &Question<'_>,
-    place: Option<Place<'_>>,
+    place: Place<'_>,
     answer: &mut Answer<'_>,
     seed: u64,
 ) -> Rcode {
@@ -177,40 +161,48 @@ fn answer_question(
         rtype::OPT | rtype::TSIG => return Rcode::FormErr,
         _ => {}
     }
-    let serial = zones.serial();
-    if let Some((zone, relative)) = place {
-        answer.set_authoritative(true);
-        let asked = Asked {
-            words: &zone.words,
-            domain: HEADER_BYTES + relative.len(),
-            domain_is_zone: true,
-            qtype: question.qtype,
-            serial,
-        };
-        if relative.is_empty() {
-            return asked.answer_apex(Some(zone), answer);
-        }
-        let node = zone.table.node(relative);
-        if node.is_some_and(|node| asked.answer_node(node, answer, seed)) {
-            return Rcode::NoError;
-        }
-        if !zones.knows_all(zone, node) {
-            return wait(answer);
-        }
-        let absent = node.is_none().then_some(relative);
-        if let Some((_, node)) = absent.and_then(|name| zone.wildcard_for(name)) {
-            return asked.answer_wildcard(node, answer, seed);
-        }
-        let rcode = match node {
-            Some(_) => Rcode::NoError,
-            None => Rcode::NxDomain,
-        };
-        asked.deny(answer, rcode)
-    } else if let Some(found) = zones.reverse_of(question.name()) {
-        reverse::answer(zones, &found, question.qtype, answer, seed)
-    } else {
-        refuse(answer, ExtendedError::NotAuthoritative)
+    match place {
+        Place::Zone(zone, name) => answer_zone(zones, (zone, name), question.qtype, answer, seed),
+        Place::Reverse(found) => reverse::answer(zones, &found, question.qtype, answer, seed),
+        Place::Elsewhere => refuse(answer, ExtendedError::NotAuthoritative),
     }
+}
+
+/// Answers about a name that is in a zone, relative to its domain.
+fn answer_zone(
+    zones: &Zones,
+    (zone, relative): (&Zone, &[u8]),
+    qtype: u16,
+    answer: &mut Answer<'_>,
+    seed: u64,
+) -> Rcode {
+    answer.set_authoritative(true);
+    let asked = Asked {
+        words: &zone.words,
+        domain: HEADER_BYTES + relative.len(),
+        domain_is_zone: true,
+        qtype,
+        serial: zones.serial(),
+    };
+    if relative.is_empty() {
+        return asked.answer_apex(Some(zone), answer);
+    }
+    let node = zone.table.node(relative);
+    if node.is_some_and(|node| asked.answer_node(node, answer, seed)) {
+        return Rcode::NoError;
+    }
+    if !zones.knows_all(zone, node) {
+        return wait(answer);
+    }
+    let absent = node.is_none().then_some(relative);
+    if let Some((_, node)) = absent.and_then(|name| zone.wildcard_for(name)) {
+        return asked.answer_wildcard(node, answer, seed);
+    }
+    let rcode = match node {
+        Some(_) => Rcode::NoError,
+        None => Rcode::NxDomain,
+    };
+    asked.deny(answer, rcode)
 }
 
 /// Says that an answer would be a guess while sources have yet to speak.

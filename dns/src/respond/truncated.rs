@@ -1,8 +1,8 @@
 //! Answers with nothing but that the client should come by TCP.
 
-use super::{Outcome, Request, edns, kind_of, place_of};
+use super::{Outcome, Place, Request, edns, kind_of};
 use crate::{
-    CookieKind, Rcode, ZoneSlot, Zones,
+    CookieKind, Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
     wire::{Answer, Query},
 };
@@ -30,7 +30,7 @@ pub(crate) fn respond_truncated(zones: &Zones, request: &Request<'_>, out: &mut 
         rcode,
         truncated: true,
         cookie,
-        zone: place_of(zones, &query).map_or(ZoneSlot::NONE, |(zone, _)| zone.slot),
+        zone: Place::find(zones, &query).slot(),
         qtype: kind_of(&query),
     }
 }

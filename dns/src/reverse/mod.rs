@@ -13,6 +13,7 @@ use imbl::OrdMap;
 use registry::{Instance, Service, State};
 
 use crate::{
+    Metrics, ZoneSlot,
     config::ReverseConfig,
     excerpt::Excerpt,
     name::{Name, relative},
@@ -56,6 +57,7 @@ impl Reverse {
         let ttl = config.ttl.as_ttl();
         let words = zones.first().map(|zone| Words {
             ttl,
+            slot: ZoneSlot::NONE,
             ..Words::clone(&zone.words)
         });
         let networks = words.iter().flat_map(|words| {
@@ -69,6 +71,13 @@ impl Reverse {
             addresses: OrdMap::new(),
             networks: networks.collect(),
             words: words.map(Arc::new),
+        }
+    }
+
+    /// Has queries counted for the zones of the networks.
+    pub(crate) fn count_by(&mut self, metrics: &Metrics) {
+        for words in Arc::make_mut(&mut self.networks) {
+            words.slot = metrics.slot(&words.domain);
         }
     }
 

@@ -9,7 +9,6 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use registry::{Instance, Service, ServiceName};
 
 use crate::{
-    ZoneSlot,
     browse::Browse,
     config::{Config, ZoneConfig},
     name,
@@ -26,8 +25,6 @@ pub(crate) struct Zone {
     pub(crate) table: Table,
     /// What is in the table at the names that all services share.
     pub(crate) browse: Browse,
-    /// Where its queries are counted.
-    pub(crate) slot: ZoneSlot,
 }
 
 impl Zone {
@@ -39,7 +36,6 @@ impl Zone {
             table: words.table(listen),
             words: Arc::new(words),
             browse: Browse::default(),
-            slot: ZoneSlot::OTHER,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use registry::Service;
 
 use crate::{
-    Scheme,
+    Scheme, ZoneSlot,
     config::{AllDown, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
     rrset,
@@ -42,6 +42,8 @@ pub(crate) struct Words {
     pub(crate) cuts: Vec<Name>,
     /// The domains of all zones.
     pub(crate) all_domains: Vec<Name>,
+    /// Where queries for its names are counted.
+    pub(crate) slot: ZoneSlot,
 }
 
 impl Words {
@@ -71,6 +73,7 @@ impl Words {
             hostmaster,
             ttls: Arc::clone(ttls),
             sources: zone.sources.clone(),
+            slot: ZoneSlot::OTHER,
         }
     }
 

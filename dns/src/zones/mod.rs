@@ -63,8 +63,10 @@ impl Zones {
     #[must_use]
     pub fn counted_by(mut self, metrics: &Metrics) -> Self {
         for zone in &mut self.zones {
-            zone.slot = metrics.slot(&zone.words.domain);
+            let slot = metrics.slot(&zone.words.domain);
+            Arc::make_mut(&mut zone.words).slot = slot;
         }
+        self.reverse.count_by(metrics);
         self
     }
 
