@@ -4,7 +4,7 @@ use super::refuse;
 use crate::{
     Rcode,
     policy::Policy,
-    wire::{Answer, ExtendedError, Question, Section, rtype},
+    wire::{Answer, ExtendedError, LowerCase, Question, Section, rtype},
 };
 
 /// Answers a question in class CH; what isn't to be told is refused.
@@ -13,7 +13,7 @@ pub(super) fn answer_chaos(
     question: &Question<'_>,
     answer: &mut Answer<'_>,
 ) -> Rcode {
-    let record = match question.name() {
+    let record = match question.name(&mut LowerCase::new()) {
         b"\x07version\x04bind" | b"\x07version\x06server" => &policy.chaos_version,
         b"\x02id\x06server" | b"\x08hostname\x04bind" => &policy.chaos_id,
         _ => &None,

@@ -14,8 +14,8 @@ use crate::{
     rrset::RrSet,
     table::Node,
     wire::{
-        Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, Query, Question, Section, pointer,
-        rtype,
+        Answer, CLASS_CH, CLASS_IN, ExtendedError, HEADER_BYTES, LowerCase, Query, Question,
+        Section, pointer, rtype,
     },
     zone::{Words, Zone},
 };
@@ -96,7 +96,8 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
-    let place = Place::find(zones, &query);
+    let mut room = LowerCase::new();
+    let place = Place::find(zones, &query, &mut room);
     let rcode = answer_query(zones, request, &query, (cookie, place), &mut answer);
     let truncated = answer.is_truncated();
     Outcome::Answered {

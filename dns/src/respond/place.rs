@@ -3,7 +3,7 @@
 use crate::{
     QueryType, ZoneSlot, Zones,
     reverse::Found,
-    wire::{CLASS_IN, Query},
+    wire::{CLASS_IN, LowerCase, Query},
     zone::Zone,
 };
 
@@ -19,16 +19,17 @@ pub(super) enum Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Finds where the name of a query belongs.
-    pub(super) fn find(zones: &'a Zones, query: &'a Query<'_>) -> Self {
+    /// Finds where the name of a query belongs; `room` is for the name.
+    pub(super) fn find(zones: &'a Zones, query: &Query<'_>, room: &'a mut LowerCase) -> Self {
         let question = query.question.as_ref();
         let Some(question) = question.filter(|question| question.class == CLASS_IN) else {
             return Self::Elsewhere;
         };
-        if let Some((zone, relative)) = zones.zone_of(question.name()) {
+        let name = question.name(room);
+        if let Some((zone, relative)) = zones.zone_of(name) {
             return Self::Zone(zone, relative);
         }
-        let reverse = zones.reverse_of(question.name());
+        let reverse = zones.reverse_of(name);
         reverse.map_or(Self::Elsewhere, Self::Reverse)
     }
 

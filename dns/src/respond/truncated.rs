@@ -4,7 +4,7 @@ use super::{Outcome, Place, Request, edns, kind_of};
 use crate::{
     CookieKind, Rcode, Zones,
     config::UDP_PAYLOAD_MIN,
-    wire::{Answer, Query},
+    wire::{Answer, LowerCase, Query},
 };
 
 /// Writes an empty answer that has the client ask again over TCP, in place of the whole one.
@@ -30,7 +30,7 @@ pub(crate) fn respond_truncated(zones: &Zones, request: &Request<'_>, out: &mut 
         rcode,
         truncated: true,
         cookie,
-        zone: Place::find(zones, &query).slot(),
+        zone: Place::find(zones, &query, &mut LowerCase::new()).slot(),
         qtype: kind_of(&query),
     }
 }

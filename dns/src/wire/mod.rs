@@ -12,7 +12,7 @@ mod query;
 
 pub(crate) use answer::{Answer, Section, fixed, pointer};
 pub(crate) use edns::{Edns, ExtendedError, Opt};
-pub(crate) use query::{Query, Question};
+pub(crate) use query::{LowerCase, Query, Question};
 
 /// The length of a message's header.
 pub(crate) const HEADER_BYTES: usize = 12;

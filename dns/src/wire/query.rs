@@ -23,8 +23,19 @@ pub(crate) struct Question<'a> {
     pub(crate) raw: &'a [u8],
     pub(crate) qtype: u16,
     pub(crate) class: u16,
-    name: [u8; NAME_BYTES_MAX + 1],
-    name_len: usize,
+}
+
+/// Room for a question's name in lower case.
+///
+/// It is apart from the question, which is handed on from function to function.
+#[derive(Debug)]
+pub(crate) struct LowerCase([u8; NAME_BYTES_MAX]);
+
+impl LowerCase {
+    /// Makes the room.
+    pub(crate) fn new() -> Self {
+        Self([0; NAME_BYTES_MAX])
+    }
 }
 
 /// The length of a question's type and class: all but its name.
@@ -136,12 +147,7 @@ impl<'a> Question<'a> {
                 return None;
             }
         }
-        let len = at - HEADER_BYTES;
         let raw = message.get(HEADER_BYTES..at + 1 + QUESTION_FIXED_BYTES)?;
-        let mut name = [0; NAME_BYTES_MAX + 1];
-        name[..len].copy_from_slice(&raw[..len]);
-        // The bytes that hold lengths are below 64, where there are no letters.
-        name[..len].make_ascii_lowercase();
         let [.., t1, t2, c1, c2] = *raw else {
             return None;
         };
@@ -149,14 +155,17 @@ impl<'a> Question<'a> {
             raw,
             qtype: u16::from_be_bytes([t1, t2]),
             class: u16::from_be_bytes([c1, c2]),
-            name,
-            name_len: len,
         })
     }
 
     /// Returns the name in lower case, without the root's zero byte.
-    pub(crate) fn name(&self) -> &[u8] {
-        &self.name[..self.name_len]
+    pub(crate) fn name<'b>(&self, room: &'b mut LowerCase) -> &'b [u8] {
+        let name = &self.raw[..self.raw.len() - QUESTION_FIXED_BYTES - 1];
+        let lower = &mut room.0[..name.len()];
+        lower.copy_from_slice(name);
+        // The bytes that hold lengths are below 64, where there are no letters.
+        lower.make_ascii_lowercase();
+        lower
     }
 }
 
