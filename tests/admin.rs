@@ -207,6 +207,58 @@ fn the_registrar_keeps_a_lease_at_the_admin_api() {
     assert_eq!(agent.0.wait().unwrap().code(), Some(0));
 }
 
+#[test]
+fn a_zone_is_listed_and_exported() {
+    let signpost = Signpost::start("");
+    assert_eq!(signpost.put("web", "a", ONE).0, 201);
+    let (status, zones) = signpost.get("/v1/zones");
+    assert_eq!((status, zones.as_array().unwrap().len()), (200, 1));
+    let zone = &zones[0];
+    assert_eq!(
+        (
+            &zone["domain"],
+            &zone["scheme"],
+            &zone["names"],
+            &zone["records"]
+        ),
+        (
+            &"svc.internal".into(),
+            &"plain".into(),
+            &5.into(),
+            &7.into()
+        )
+    );
+    let exported = signpost.verb(&["zone", "export", "svc.internal."]);
+    let errors = String::from_utf8_lossy(&exported.stderr);
+    assert_eq!((exported.status.code(), &*errors), (Some(0), ""));
+    let file = String::from_utf8(exported.stdout).unwrap();
+    assert!(
+        file.contains("\nweb.svc.internal. 5 IN A 127.0.0.1\n"),
+        "{file}"
+    );
+    let soa = format!(
+        " 5 IN SOA ns.svc.internal. hostmaster.svc.internal. {} ",
+        zone["serial"]
+    );
+    assert!(file.contains(&soa), "{file}");
+    let admin = signpost.admin();
+    let address = admin.strip_prefix("http://").unwrap();
+    let request = format!(
+        "GET /v1/zones/svc.internal HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    );
+    let answer = client::exchange(address.parse().unwrap(), request.as_bytes());
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: text/dns\r\n"), "{head}");
+    assert_eq!(body, file);
+    let other = signpost.verb(&["zone", "export", "web.svc.internal"]);
+    let errors = String::from_utf8(other.stderr).unwrap();
+    assert_eq!(other.status.code(), Some(1));
+    assert_eq!(errors, "`web.svc.internal` is no zone's domain\n");
+    assert_eq!(signpost.get("/v1/zones/internal").0, 404);
+    let post = client::request("POST", &format!("{admin}/v1/zones"), "");
+    assert_eq!(post.0, 405);
+}
+
 /// An agent that is killed when the test fails.
 struct Agent(Child);
 

@@ -277,6 +277,7 @@ fn the_documented_commands_and_paths_exist() {
         "register",
         "deregister",
         "watch",
+        "zone",
         "reload",
         "version",
     ] {
@@ -290,6 +291,7 @@ fn the_documented_commands_and_paths_exist() {
         "/metrics",
         "/v1/services",
         "/v1/sources",
+        "/v1/zones",
     ] {
         assert!(operations.contains(path), "{path}");
         eventually("the page is good", || signpost.get(path).0 == 200);

@@ -11,7 +11,8 @@
 //! with sockets of its own ([`bind_udp`], [`bind_tcp`]) and [`Counters`] of its own, which
 //! [`Metrics`] sums up.
 //!
-//! [`Zones::explain`] says why a name is answered as it is.
+//! [`Zones::explain`] says why a name is answered as it is, and [`Zones::export`] writes a zone down
+//! for other name servers.
 
 mod batch;
 mod browse;
@@ -20,6 +21,7 @@ mod config;
 mod cookie;
 mod excerpt;
 mod explain;
+mod export;
 mod http;
 mod metrics;
 mod name;
@@ -47,6 +49,7 @@ pub use crate::config::{
 };
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
+pub use export::ZoneSummary;
 pub use metrics::{Counters, Metrics, QueryType, ZoneSlot};
 pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;

@@ -81,6 +81,11 @@ impl Table {
         self.nodes.get(name).map(AsRef::as_ref)
     }
 
+    /// Lists the names, in no particular order, and what stands there.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&Name, &Node)> {
+        self.nodes.iter().map(|(name, node)| (name, node.as_ref()))
+    }
+
     /// Puts a part at a name, in place of the one of the same rank and service.
     pub(crate) fn put(&mut self, name: &Name, part: Part) {
         match self.nodes.get_mut(name) {
@@ -140,6 +145,18 @@ impl Node {
     pub(crate) fn set(&self, rtype: u16) -> Option<&RrSet> {
         let sets = &self.speaker(rtype)?.sets;
         sets.iter().find(|set| set.rtype == rtype)
+    }
+
+    /// Lists the records of each type; those of the parts that speak for them.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &RrSet> {
+        let sets = self
+            .parts
+            .iter()
+            .flat_map(|part| part.sets.iter().map(move |set| (part, set)));
+        sets.filter_map(|(part, set)| {
+            let speaker = self.speaker(set.rtype)?;
+            std::ptr::eq(speaker, part).then_some(set)
+        })
     }
 
     /// Returns what a question of a type is answered with: the name's alias, whatever the type, or the

@@ -1,7 +1,8 @@
 //! The admin API: what signpost knows, how it is, and registrations.
 //!
-//! One file for each group of paths. Everything is JSON; what goes wrong is a problem document
-//! (RFC 9457). A GET changes nothing, and what changes something wants a token if one is configured.
+//! One file for each group of paths. Everything is JSON but metrics and zones; what goes wrong is a
+//! problem document (RFC 9457). A GET changes nothing, and what changes something wants a token if one is
+//! configured.
 
 mod access;
 mod body;
@@ -16,6 +17,7 @@ mod reload;
 mod router;
 mod services;
 mod sources;
+mod zones;
 
 pub(crate) use access::Access;
 pub use config::Config;

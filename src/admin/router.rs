@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use super::{
     Admin,
     body::{Body, Problem},
-    events, explain, health, metrics, registrations, reload, services, sources,
+    events, explain, health, metrics, registrations, reload, services, sources, zones,
 };
 
 /// Answers any request.
@@ -57,6 +57,8 @@ async fn route(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response
             return registrations::renew(&admin, service, id).await;
         }
         (&Method::GET, ["v1", "sources"]) => return sources::list(&admin).await,
+        (&Method::GET, ["v1", "zones"]) => return zones::list(&admin).await,
+        (&Method::GET, ["v1", "zones", domain]) => return zones::show(&admin, domain).await,
         (&Method::GET, ["v1", "events"]) => return events::stream(admin),
         (&Method::GET, ["v1", "explain", "dns", name]) => return explain::name(&admin, name),
         (&Method::GET, ["v1", "explain", "route"]) => return explain::route(&admin, &query),
@@ -66,8 +68,8 @@ async fn route(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response
         (
             _,
             ["healthz" | "readyz" | "metrics"]
-            | ["v1", "services" | "sources" | "events"]
-            | ["v1", "services", _]
+            | ["v1", "services" | "sources" | "zones" | "events"]
+            | ["v1", "services" | "zones", _]
             | ["v1", "explain", ..],
         ) => &[&Method::GET],
         _ => return Err(Problem::not_found(format!("there is nothing at {path}"))),

@@ -35,12 +35,30 @@ impl Client {
         self.request(Method::GET, path).await
     }
 
+    /// Gets what is at `path`, as text.
+    pub(super) async fn get_text(&self, path: &str) -> Result<String, Failure> {
+        let reply = self.send(Method::GET, path).await?;
+        String::from_utf8(reply.body.into()).map_err(|error| {
+            let admin = &self.admin;
+            Failure::failed(format!("{admin} didn't answer with text: {error}"))
+        })
+    }
+
     /// Sends a request without a body and returns the JSON of a good answer.
     pub(super) async fn request(
         &self,
         method: Method,
         path: &str,
     ) -> Result<serde_json::Value, Failure> {
+        let reply = self.send(method, path).await?;
+        serde_json::from_slice(&reply.body).map_err(|error| {
+            let admin = &self.admin;
+            Failure::failed(format!("{admin} didn't answer with JSON: {error}"))
+        })
+    }
+
+    /// Sends a request without a body and returns a good answer.
+    async fn send(&self, method: Method, path: &str) -> Result<Reply, Failure> {
         let token = self.token()?;
         let sent = http_client::send(
             &self.admin,
@@ -51,21 +69,14 @@ impl Client {
             PATIENCE,
         );
         let reply = sent.await.map_err(Failure::failed)?;
-        self.json(&reply)
+        match reply.status.is_success() {
+            true => Ok(reply),
+            false => Err(Failure::failed(reply.problem())),
+        }
     }
 
     fn token(&self) -> Result<Option<Secret>, Failure> {
         let token = self.token_file.as_deref().map(Secret::load).transpose();
         token.map_err(|reason| Failure::usage(format!("--token-file: {reason}")))
-    }
-
-    fn json(&self, reply: &Reply) -> Result<serde_json::Value, Failure> {
-        if !reply.status.is_success() {
-            return Err(Failure::failed(reply.problem()));
-        }
-        serde_json::from_slice(&reply.body).map_err(|error| {
-            let admin = &self.admin;
-            Failure::failed(format!("{admin} didn't answer with JSON: {error}"))
-        })
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 use url::Url;
 
-use super::{Failure, Output, OutputArgs, block_on, client::Client, say};
+use super::{Failure, Output, OutputArgs, block_on, client::Client, encode, say};
 
 /// Say how a name is answered or where a request goes, and why
 #[derive(Debug, Args)]
@@ -42,10 +42,6 @@ fn route_path(text: &str) -> Result<String, Failure> {
     };
     let (host, path) = (encode(host), encode(url.path()));
     Ok(format!("/v1/explain/route?host={host}&path={path}"))
-}
-
-fn encode(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// Writes a JSON value as an indented outline; the names are those of the JSON.

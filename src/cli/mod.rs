@@ -10,6 +10,7 @@ mod reload;
 mod run;
 mod services;
 mod watch;
+mod zone;
 
 use std::{
     io::{self, Write},
@@ -83,6 +84,9 @@ enum Verb {
     Watch(watch::Watch),
     /// Say how a name is answered or where a request goes, and why
     Explain(explain::Explain),
+    /// Show a DNS zone
+    #[command(subcommand)]
+    Zone(zone::Zone),
     /// Have the server read its configuration again
     Reload(reload::Reload),
     /// Print the version
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
         Verb::Deregister(verb) => verb.run(),
         Verb::Watch(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
+        Verb::Zone(verb) => verb.run(),
         Verb::Reload(verb) => verb.run(),
         Verb::Version => say(&format!("signpost {}", env!("CARGO_PKG_VERSION"))),
     };
@@ -156,6 +161,11 @@ fn block_on<T>(verb: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     let done = runtime.block_on(verb);
     runtime.shutdown_timeout(SHUTDOWN_PATIENCE);
     done
+}
+
+/// Encodes a text to be a part of a URL's path or query.
+fn encode(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// Lays cells out in columns, each as wide as its widest.

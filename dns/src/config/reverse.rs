@@ -85,6 +85,13 @@ impl Network {
     }
 }
 
+impl From<IpAddr> for Network {
+    /// Makes the network of one address alone.
+    fn from(address: IpAddr) -> Self {
+        Self(address.into())
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
 

@@ -1,6 +1,6 @@
 //! What is told at one address.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use imbl::OrdSet;
 
@@ -115,6 +115,16 @@ pub(crate) enum Pointers<'a> {
 }
 
 impl Pointers<'_> {
+    /// Calls `visit` with the TTL and the content of each record, until it fails.
+    pub(crate) fn each(self, visit: &mut dyn FnMut(u32, &[u8]) -> fmt::Result) -> fmt::Result {
+        match self {
+            Self::One { target, ttl } => visit(ttl, &[target.as_bytes(), &[0]].concat()),
+            Self::Many(set) => set
+                .records()
+                .try_for_each(|(ttl, content)| visit(ttl, content)),
+        }
+    }
+
     /// Writes the records as answers, in an order that `seed` decides; what has no room is cut.
     pub(crate) fn write(self, answer: &mut Answer<'_>, seed: u64) {
         match self {

@@ -114,6 +114,21 @@ impl Reverse {
         })
     }
 
+    /// Returns what the zones of the networks say.
+    pub(crate) fn networks(&self) -> &[Words] {
+        &self.networks
+    }
+
+    /// Lists the addresses in the zone of a network at which instances are told.
+    pub(crate) fn known_in<'a>(
+        &'a self,
+        words: &'a Words,
+    ) -> impl Iterator<Item = (IpAddr, Pointers<'a>)> {
+        let block = Block::parse(words.domain.as_bytes()).into_iter();
+        let known = block.flat_map(|Block { first, last }| self.addresses.range(first..=last));
+        known.filter_map(|(address, entry)| Some((*address, entry.pointers(words.ttl)?)))
+    }
+
     fn knows_any(&self, block: Block) -> bool {
         let Block { first, last } = block;
         self.addresses.range(first..=last).next().is_some()

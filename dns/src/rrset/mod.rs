@@ -6,7 +6,7 @@ mod order;
 mod svcb;
 
 pub(crate) use encode::{Srv, addresses, cname, ptr, srv, txt};
-pub(crate) use svcb::{Svcb, svcb};
+pub(crate) use svcb::{Svcb, key, svcb};
 
 use std::net::IpAddr;
 
@@ -94,13 +94,19 @@ impl RrSet {
         }
     }
 
+    /// Lists the records' TTLs and contents, in the order in which the set was built.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        (0..self.count()).filter_map(|index| {
+            let record = self.record(index).get(OWNER_IS_QUESTION.len()..)?;
+            let (fixed, content) = record.split_first_chunk::<FIXED_BYTES>()?;
+            let [_, _, _, _, t1, t2, t3, t4, _, _] = *fixed;
+            Some((u32::from_be_bytes([t1, t2, t3, t4]), content))
+        })
+    }
+
     /// Lists the addresses in A and AAAA records, in the order in which the set was built.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let contents = (0..self.count()).filter_map(|index| {
-            let record = self.record(index);
-            record.get(OWNER_IS_QUESTION.len() + FIXED_BYTES..)
-        });
-        contents.filter_map(|content| {
+        self.records().filter_map(|(_, content)| {
             let v4 = || <[u8; 4]>::try_from(content).ok().map(IpAddr::from);
             let v6 = || <[u8; 16]>::try_from(content).ok().map(IpAddr::from);
             v4().or_else(v6)

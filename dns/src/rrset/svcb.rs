@@ -15,12 +15,12 @@ use crate::{
 const HINTS_MAX: usize = 8;
 
 /// Keys of parameters (RFC 9460, section 14.3.2), in the order in which they must stand.
-mod key {
-    pub(super) const ALPN: u16 = 1;
-    pub(super) const NO_DEFAULT_ALPN: u16 = 2;
-    pub(super) const PORT: u16 = 3;
-    pub(super) const IPV4_HINT: u16 = 4;
-    pub(super) const IPV6_HINT: u16 = 6;
+pub(crate) mod key {
+    pub(crate) const ALPN: u16 = 1;
+    pub(crate) const NO_DEFAULT_ALPN: u16 = 2;
+    pub(crate) const PORT: u16 = 3;
+    pub(crate) const IPV4_HINT: u16 = 4;
+    pub(crate) const IPV6_HINT: u16 = 6;
 }
 
 /// What one SVCB or HTTPS record says.

@@ -123,8 +123,7 @@ impl Words {
             Section::Authority | Section::Additional => self.negative_ttl,
         };
         let mut numbers = [0; 20];
-        let [refresh, retry, expire] = SOA_TIMES;
-        let values = [serial, refresh, retry, expire, self.negative_ttl];
+        let values = self.soa_numbers(serial);
         for (to, value) in numbers.chunks_exact_mut(4).zip(values) {
             to.copy_from_slice(&value.to_be_bytes());
         }
@@ -138,6 +137,12 @@ impl Words {
             &numbers,
         ];
         answer.put_record(section, &pointer(owner), (rtype::SOA, ttl), &parts)
+    }
+
+    /// Returns the numbers in the SOA record: serial, refresh, retry, expire and minimum.
+    pub(crate) fn soa_numbers(&self, serial: u32) -> [u32; 5] {
+        let [refresh, retry, expire] = SOA_TIMES;
+        [serial, refresh, retry, expire, self.negative_ttl]
     }
 
     /// Writes the NS record, owned by the name at `owner`; returns where the name server's name

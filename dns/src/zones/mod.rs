@@ -113,6 +113,10 @@ impl Zones {
         self.reverse.find(name)
     }
 
+    pub(crate) fn reverse(&self) -> &Reverse {
+        &self.reverse
+    }
+
     /// Lists the names of the instances that are told at an address.
     pub(crate) fn told_at(&self, address: IpAddr) -> impl Iterator<Item = &Name> {
         self.reverse.told_at(address)
@@ -162,4 +166,4 @@ impl Zones {
 #[cfg(test)]
 mod option_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,7 +21,7 @@ impl Zones {
 }
 
 /// Services whose names lie above, below and on one another, and whose instances share addresses.
-fn services() -> impl Strategy<Value = BTreeMap<String, Service>> {
+pub(crate) fn services() -> impl Strategy<Value = BTreeMap<String, Service>> {
     let name = "[ab](\\.[ab]){0,2}";
     prop::collection::btree_map(
         name,
@@ -84,7 +84,7 @@ fn instance() -> impl Strategy<Value = Instance> {
 }
 
 /// Configurations with everything that decides what zones hold.
-const CONFIGS: [&str; 9] = [
+pub(crate) const CONFIGS: [&str; 9] = [
     "[[zones]]\ndomain = 'svc.internal'\n[[zones]]\ndomain = 'b.svc.internal'\n",
     "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n",
     "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n",
