@@ -117,13 +117,14 @@ impl Zones {
             let cut = text::Absolute(cut.as_bytes());
             writeln!(file, "; {cut}{domain} is a zone of its own")?;
         }
-        let (ttl, server) = (words.ttl, text::Absolute(words.name_server.as_bytes()));
+        let (ttl, soa_ttl) = (words.ttl, words.soa_ttl());
+        let server = text::Absolute(words.name_server.as_bytes());
         let mailbox = text::Absolute(words.hostmaster.as_bytes());
         let [serial, refresh, retry, expire, minimum] = words.soa_numbers(self.serial());
         writeln!(file, "$ORIGIN {domain}\n$TTL {ttl}")?;
         writeln!(
             file,
-            "{domain} {ttl} IN SOA {server} {mailbox} {serial} {refresh} {retry} {expire} {minimum}"
+            "{domain} {soa_ttl} IN SOA {server} {mailbox} {serial} {refresh} {retry} {expire} {minimum}"
         )?;
         writeln!(file, "{domain} {ttl} IN NS {server}")
     }

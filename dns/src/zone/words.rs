@@ -117,9 +117,9 @@ impl Words {
         domain: Option<usize>,
         serial: u32,
     ) -> bool {
-        // In the authority section the TTL is the negative one (RFC 2308, section 3).
+        // In the authority section the TTL is the negative one.
         let ttl = match section {
-            Section::Answer => self.ttl,
+            Section::Answer => self.soa_ttl(),
             Section::Authority | Section::Additional => self.negative_ttl,
         };
         let mut numbers = [0; 20];
@@ -137,6 +137,14 @@ impl Words {
             &numbers,
         ];
         answer.put_record(section, &pointer(owner), (rtype::SOA, ttl), &parts)
+    }
+
+    /// Returns how long clients may keep the SOA record, in seconds.
+    ///
+    /// A denial lives no longer than the SOA record that it comes with, nor than the minimum in it
+    /// (RFC 2308, section 3): so that record lives as long as denials should.
+    pub(crate) fn soa_ttl(&self) -> u32 {
+        self.ttl.max(self.negative_ttl)
     }
 
     /// Returns the numbers in the SOA record: serial, refresh, retry, expire and minimum.

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     browse::Browse,
     table::Table,
-    testing::{Ask, zones},
+    testing::{Ask, zones, zones_by},
     wire::rtype,
 };
 
@@ -147,6 +147,24 @@ fn the_serial_is_the_low_half_of_the_version() {
         soa,
         ["ns.svc.internal. hostmaster.svc.internal. 9 3600 600 604800 5"]
     );
+}
+
+#[test]
+fn the_soa_record_lives_as_long_as_what_it_denies() {
+    for (ttl, negative, soa) in [("7s", "11s", 11), ("11s", "7s", 11)] {
+        let config = format!(
+            "[[zones]]\ndomain = 'svc.internal'\nttl = '{ttl}'\nnegative_ttl = '{negative}'\n"
+        );
+        let zones = zones_by(&config, []);
+        let ask = |name, qtype| Ask::new(name, qtype).of(&zones);
+        let ttl_of = |lines: Vec<String>| lines[0].split(' ').nth(1).unwrap().to_owned();
+        let asked = ttl_of(ask("svc.internal", rtype::SOA).answers());
+        assert_eq!(asked, soa.to_string());
+        let denial = ttl_of(ask("no.svc.internal", rtype::A).authorities());
+        assert_eq!(denial + "s", negative);
+        let file = zones.export("svc.internal").unwrap();
+        assert!(file.contains(&format!("\nsvc.internal. {soa} IN SOA ")));
+    }
 }
 
 #[test]
