@@ -10,6 +10,7 @@ mod agents;
 mod bad_input;
 mod check;
 mod corpora;
+mod differential;
 mod docs;
 mod ensemble;
 mod pipeline;

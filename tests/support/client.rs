@@ -57,10 +57,15 @@ pub(crate) fn status(answer: &str) -> u16 {
 
 /// Asks a DNS server over UDP.
 pub(crate) fn query(server: SocketAddr, name: &str, kind: RecordType) -> Message {
+    ask(server, name, kind).unwrap()
+}
+
+/// Asks a DNS server over UDP; `None` where nobody answers.
+pub(crate) fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Option<Message> {
     let mut query = Message::new(fastrand::u16(..), MessageType::Query, OpCode::Query);
     query.add_query(Query::query(name.parse().unwrap(), kind));
-    let answer = datagram(server, &query.to_vec().unwrap()).unwrap();
-    Message::from_vec(&answer).unwrap()
+    let answer = datagram(server, &query.to_vec().unwrap())?;
+    Some(Message::from_vec(&answer).unwrap())
 }
 
 /// Returns the addresses of a name, sorted.
@@ -83,7 +88,8 @@ pub(crate) fn datagram(server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.send(bytes).unwrap();
+    // It fails, as receiving does, where somebody has said that nobody listens.
+    socket.send(bytes).ok()?;
     let mut answer = vec![0; 65_535];
     let length = socket.recv(&mut answer).ok()?;
     answer.truncate(length);

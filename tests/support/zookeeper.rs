@@ -1,10 +1,8 @@
 //! Real ZooKeeper servers, from Debian's packages, on free loopback ports.
 
 use std::{
-    env,
     fmt::Write as _,
     fs::{self, File},
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -17,6 +15,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use zookeeper_client::Client;
+
+use super::{free_ports, skip};
 
 const JAVA: &str = "/usr/bin/java";
 
@@ -34,10 +34,6 @@ const RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// How long a server may take to answer or an ensemble to elect a leader.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Below the ports from which the kernel takes those of outgoing connections: a server that was
-/// killed finds its ports free again.
-const PORTS: std::ops::Range<u16> = 15_000..32_000;
 
 /// Runs one server, or three that elect a leader; they are killed when it is dropped.
 pub(crate) struct Ensemble {
@@ -246,27 +242,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Prints why a test is skipped.
-///
-/// # Panics
-///
-/// Panics in CI, where nothing may be missing.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests must see it")]
-pub(crate) fn skip(reason: &str) {
-    assert!(env::var_os("CI").is_none(), "{reason}");
-    eprintln!("skipped: {reason}");
-}
-
-/// Finds ports that nobody listens on; all are held until the last is found, so they differ.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = std::iter::repeat_with(|| fastrand::u16(PORTS))
-        .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-        .take(count)
-        .collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap().port())
-        .collect()
 }

@@ -15,7 +15,7 @@ use tokio::{
 use zookeeper_client::{Acl, Acls, AuthId, CreateMode, Permission};
 
 use super::follower::{Follower, make};
-use crate::support::zookeeper::{Ensemble, skip};
+use crate::support::{skip, zookeeper::Ensemble};
 
 const SESSION: Duration = Duration::from_secs(6);
 const DELAY: Duration = Duration::from_millis(300);
