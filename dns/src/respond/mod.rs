@@ -311,6 +311,8 @@ mod browse_tests;
 #[cfg(test)]
 mod edns_tests;
 #[cfg(test)]
+mod hickory_tests;
+#[cfg(test)]
 mod http_tests;
 #[cfg(test)]
 mod probe_tests;

@@ -60,27 +60,33 @@ fn instance() -> impl Strategy<Value = Instance> {
         any::<bool>(),
         state,
         prop::collection::vec(port, 0..3),
-        0..3_u16,
+        (0..3_u16, 0..2_u16),
         prop::option::weighted(0.4, prop::sample::select(&HOSTS[..])),
         source,
+        prop::option::of("[ -~]{0,9}"),
     )
-        .prop_map(|(host, v6, state, ports, weight, name, source)| {
-            let mut instance = testing::instance("x", &format!("10.0.0.{host}"), 1);
-            if v6 {
+        .prop_map(
+            |(host, v6, state, ports, (weight, priority), name, source, attribute)| {
+                let mut instance = testing::instance("x", &format!("10.0.0.{host}"), 1);
+                if v6 {
+                    instance
+                        .addresses
+                        .push(format!("2001:db8::{host}").parse().unwrap());
+                }
+                if let Some(name) = name {
+                    instance.host = Some(name.into());
+                    instance.addresses.truncate(usize::from(v6));
+                }
+                instance.state = state;
+                instance.ports = ports;
+                instance.weight = weight;
+                instance.origin.source = source.into();
+                instance.priority = priority;
+                let attributes = attribute.map(|value| ("k".into(), value.as_str().into()));
+                instance.attributes = attributes.into_iter().collect();
                 instance
-                    .addresses
-                    .push(format!("2001:db8::{host}").parse().unwrap());
-            }
-            if let Some(name) = name {
-                instance.host = Some(name.into());
-                instance.addresses.truncate(usize::from(v6));
-            }
-            instance.state = state;
-            instance.ports = ports;
-            instance.weight = weight;
-            instance.origin.source = source.into();
-            instance
-        })
+            },
+        )
 }
 
 /// Configurations with everything that decides what zones hold.
