@@ -72,7 +72,7 @@ pub struct Addresses {
 pub(crate) struct Parts<'a> {
     pub(crate) config: &'a Config,
     pub(crate) zones: &'a Arc<ArcSwap<Zones>>,
-    pub(crate) dns_metrics: &'a dns::Metrics,
+    pub(crate) dns_metrics: &'a Arc<dns::Metrics>,
     pub(crate) admin: &'a Arc<Admin>,
 }
 
@@ -197,11 +197,11 @@ impl Listeners {
         let (phase, _) = watch::channel(Phase::Serve);
         for (worker, (udp, tcp)) in sockets.into_iter().enumerate() {
             let zones = Arc::clone(parts.zones);
-            let counters = Arc::clone(&parts.dns_metrics.workers()[worker]);
+            let metrics = Arc::clone(parts.dns_metrics);
             let config = parts.config.dns.clone();
             let mut over = phase.subscribe();
             let serve = move |_: &Plane| async move {
-                let answer = answer(address, (udp, tcp), &zones, &counters, &config);
+                let answer = answer(address, (udp, tcp), &zones, &metrics, &config);
                 tokio::select! {
                     () = answer => {}
                     // Gone when the address is taken out of the configuration.
@@ -246,25 +246,38 @@ async fn answer(
     address: SocketAddr,
     sockets: (UdpSocket, TcpListener),
     zones: &Arc<ArcSwap<Zones>>,
-    counters: &Arc<dns::Counters>,
+    metrics: &dns::Metrics,
     config: &dns::Config,
 ) {
     let mut sockets = Ok(sockets);
     loop {
         let error = match sockets {
-            Ok((udp, tcp)) => {
-                let udp = dns::serve_udp(udp, Arc::clone(zones), Arc::clone(counters));
-                let tcp = dns::serve_tcp(tcp, Arc::clone(zones), Arc::clone(counters), config);
-                tokio::select! {
-                    Err(error) = udp => error,
-                    Err(error) = tcp => error,
-                }
-            }
+            Ok((udp, tcp)) => serve(udp, tcp, zones, metrics, config).await,
             Err(error) => error,
         };
         tracing::error!(%address, %error, "a worker can't answer queries, binding again");
         tokio::time::sleep(BIND_AGAIN_AFTER).await;
         sockets = bind_pair(address);
+    }
+}
+
+/// Answers queries until one of the sockets is of no more use; returns why.
+async fn serve(
+    udp: UdpSocket,
+    tcp: TcpListener,
+    zones: &Arc<ArcSwap<Zones>>,
+    metrics: &dns::Metrics,
+    config: &dns::Config,
+) -> io::Error {
+    let udp = dns::UdpServer::start(udp, Arc::clone(zones), metrics.counters());
+    let mut udp = match udp {
+        Ok(udp) => udp,
+        Err(error) => return error,
+    };
+    let tcp = dns::serve_tcp(tcp, Arc::clone(zones), metrics.counters(), config);
+    tokio::select! {
+        error = udp.failed() => error,
+        Err(error) = tcp => error,
     }
 }
 

@@ -62,7 +62,7 @@ impl Server {
 
         let controls = registry::start(config.registry.clone());
         set_sources(&controls, &config).await?;
-        let dns_metrics = Arc::new(dns::Metrics::new(config.workers));
+        let dns_metrics = Arc::new(dns::Metrics::default());
         let views = Views::start(&config, cookies, &dns_metrics, &controls, log);
         let workers = start_workers(&config, &views)?;
         let (draining, watched) = watch::channel(false);

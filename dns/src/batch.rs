@@ -5,21 +5,20 @@
 //! message.
 //!
 //! What makes it sound: each header points into arrays that this file owns, that are allocated once
-//! and that live as long as the [`Batch`]. The pointers are set anew from those arrays before each
-//! call, each taken from its own field so that none is made invalid by a later one, the lengths
-//! that go with them are those of the elements pointed to, and the kernel is told no more headers
-//! than there are. Nothing of what the kernel wrote is read beyond the length that it gave, and
-//! that is checked against the element's.
+//! and that live as long as the [`Batch`]. The pointers are taken from the arrays' elements, each
+//! from its own field so that none is made invalid by a later one, and anew before each call for
+//! every element that was used since; the lengths that go with them are those of the elements
+//! pointed to, and the kernel is told no more headers than there are. Nothing of what the kernel
+//! wrote is read beyond the length that it gave, and that is checked against the element's.
 #![allow(unsafe_code)]
 
 use std::{
     io, mem,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::RawFd,
 };
 
 use nix::libc;
-use tokio::io::{Interest, unix::AsyncFd};
 
 /// How many datagrams are taken by one call.
 pub(crate) const BATCH: usize = 32;
@@ -37,28 +36,21 @@ const PEER_BYTES: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc:
 /// The room for one control message that holds the address a query was sent to, v4 or v6.
 const CONTROL_BYTES: usize = 64;
 
-/// Has a socket waited on until there is something to read.
-///
-/// Waiting to write as well, as tokio's own sockets do, would wake the loop for each datagram that
-/// leaves.
-///
-/// # Errors
-///
-/// Returns an error when the system has no room for one more.
-pub(crate) fn watch(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
-    // SAFETY: the socket owns its descriptor, always gives the same one, and closes it when it is
-    // dropped, which is when the `AsyncFd` that holds it is.
-    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
-}
-
 /// Holds the buffers of one batch: queries and the answers to them.
 pub(crate) struct Batch {
     slots: Box<[Slot; BATCH]>,
-    /// What the kernel is shown; built from `slots` for each call.
-    headers: Box<[libc::mmsghdr; BATCH]>,
-    vectors: Box<[libc::iovec; BATCH]>,
+    incoming: Headers,
+    outgoing: Headers,
     /// How many slots hold a query.
     queries: usize,
+    /// How many slots, from the first on, were used since `incoming` pointed to them.
+    used: usize,
+}
+
+/// What the kernel is shown: pointers into the slots.
+struct Headers {
+    headers: Box<[libc::mmsghdr; BATCH]>,
+    vectors: Box<[libc::iovec; BATCH]>,
 }
 
 /// Holds one query, where it came from, and its answer.
@@ -92,22 +84,29 @@ impl Batch {
         // SAFETY: the types are made of integers, arrays of integers and raw pointers, for all of
         // which zero is a valid value.
         unsafe {
-            Self {
-                slots: Box::new_zeroed().assume_init(),
+            let headers = || Headers {
                 headers: Box::new_zeroed().assume_init(),
                 vectors: Box::new_zeroed().assume_init(),
+            };
+            Self {
+                slots: Box::new_zeroed().assume_init(),
+                incoming: headers(),
+                outgoing: headers(),
                 queries: 0,
+                used: BATCH,
             }
         }
     }
 
-    /// Takes the datagrams that wait, at most [`BATCH`]; returns how many.
+    /// Waits for a datagram and takes it with those behind it, at most [`BATCH`]; returns how many.
     ///
     /// # Errors
     ///
-    /// Returns `WouldBlock` when there is none.
+    /// Returns why there is none: `Interrupted` by a signal, or that the socket is of no use.
     pub(crate) fn receive(&mut self, socket: RawFd) -> io::Result<usize> {
-        for ((slot, header), vector) in self.parts() {
+        // The others are as they were shown the last time.
+        let used = self.slots[..self.used].iter_mut();
+        for (slot, (header, vector)) in used.zip(self.incoming.iter_mut()) {
             *header = message_header(PEER_BYTES, CONTROL_BYTES);
             vector.iov_len = QUERY_BYTES_MAX;
             vector.iov_base = (&raw mut slot.query).cast();
@@ -115,25 +114,27 @@ impl Batch {
             header.msg_hdr.msg_control = (&raw mut slot.control).cast();
             header.msg_hdr.msg_iov = &raw mut *vector;
         }
+        (self.used, self.queries) = (BATCH, 0);
         // SAFETY: the headers are valid as described at the top, and there are `BATCH` of them.
         let count = unsafe {
             libc::recvmmsg(
                 socket,
-                self.headers.as_mut_ptr(),
+                self.incoming.headers.as_mut_ptr(),
                 BATCH as libc::c_uint,
-                libc::MSG_DONTWAIT,
+                libc::MSG_WAITFORONE,
                 std::ptr::null_mut(),
             )
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        for ((slot, header), _) in self.parts().take(count) {
+        (self.used, self.queries) = (count, count);
+        let filled = self.slots[..count].iter_mut();
+        for (slot, (header, _)) in filled.zip(self.incoming.iter_mut()) {
             slot.query_len = (header.msg_len as usize).min(QUERY_BYTES_MAX);
             slot.peer_len = header.msg_hdr.msg_namelen.min(PEER_BYTES);
             slot.control_len = header.msg_hdr.msg_controllen.min(CONTROL_BYTES);
             slot.answer_len = 0;
             slot.answer_from_where_it_was_asked();
         }
-        self.queries = count;
         Ok(count)
     }
 
@@ -167,8 +168,7 @@ impl Batch {
         let mut count = 0;
         let slots = self.slots[..self.queries].iter_mut();
         let answered = slots.filter(|slot| slot.answer_len > 0).skip(skip);
-        let shown = self.headers.iter_mut().zip(self.vectors.iter_mut());
-        for (slot, (header, vector)) in answered.zip(shown) {
+        for (slot, (header, vector)) in answered.zip(self.outgoing.iter_mut()) {
             *header = message_header(slot.peer_len, slot.control_len);
             vector.iov_len = slot.answer_len;
             vector.iov_base = (&raw mut slot.answer).cast();
@@ -178,18 +178,17 @@ impl Batch {
             count += 1;
         }
         // SAFETY: as in `receive`, with `count` headers, which is at most `BATCH`.
-        let sent =
-            unsafe { libc::sendmmsg(socket, self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+        let sent = unsafe {
+            let headers = self.outgoing.headers.as_mut_ptr();
+            libc::sendmmsg(socket, headers, count, libc::MSG_DONTWAIT)
+        };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
+}
 
-    fn parts(
-        &mut self,
-    ) -> impl Iterator<Item = ((&mut Slot, &mut libc::mmsghdr), &mut libc::iovec)> {
-        self.slots
-            .iter_mut()
-            .zip(self.headers.iter_mut())
-            .zip(self.vectors.iter_mut())
+impl Headers {
+    fn iter_mut(&mut self) -> impl Iterator<Item = (&mut libc::mmsghdr, &mut libc::iovec)> {
+        self.headers.iter_mut().zip(self.vectors.iter_mut())
     }
 }
 

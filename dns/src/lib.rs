@@ -6,10 +6,10 @@
 //! of records. So [`respond`] has little to do: it reads a query, finds the name and copies. All of
 //! this is pure.
 //!
-//! Around it are the sockets. [`serve_udp`] is a loop over batches of datagrams; [`serve_tcp`] keeps
-//! connections, and answers what has come by one at once. Both belong on a worker's own runtime,
-//! with sockets of its own ([`bind_udp`], [`bind_tcp`]) and [`Counters`] of its own, which
-//! [`Metrics`] sums up.
+//! Around it are the sockets, of which each worker has its own ([`bind_udp`], [`bind_tcp`]). A
+//! [`UdpServer`] is a thread that takes, answers and sends datagrams by the batch; [`serve_tcp`]
+//! keeps connections on the worker's runtime, and answers what has come by one at once. Each has
+//! [`Counters`] of its own, which [`Metrics`] sums up.
 //!
 //! [`Zones::explain`] says why a name is answered as it is, and [`Zones::export`] writes a zone down
 //! for other name servers.
@@ -55,6 +55,6 @@ pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;
 pub use socket::{bind_tcp, bind_udp};
 pub use tcp::serve_tcp;
-pub use udp::serve_udp;
+pub use udp::UdpServer;
 pub use wire::Rcode;
 pub use zones::Zones;

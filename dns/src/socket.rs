@@ -19,7 +19,8 @@ const BACKLOG: i32 = 1024;
 
 /// Binds a UDP socket for one worker; each worker has its own at the same address (`SO_REUSEPORT`).
 ///
-/// Behind a wildcard address an answer leaves from the address that was asked.
+/// It blocks who reads from it. Behind a wildcard address an answer leaves from the address that was
+/// asked.
 ///
 /// # Errors
 ///
@@ -49,6 +50,7 @@ pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     // Connections inherit it: what is written is whole answers, which nothing should hold back.
     socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -61,7 +63,6 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 

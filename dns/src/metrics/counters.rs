@@ -1,4 +1,4 @@
-//! One worker's numbers.
+//! One thread's numbers.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{CookieKind, Outcome, Rcode, Transport, rate_limit::Verdict};
 
-/// Holds one worker's numbers.
+/// Holds the numbers of who answers on one thread.
 ///
-/// Only that worker's thread writes, so that counting is a plain addition; whoever reads may be a
-/// moment behind. It has cache lines of its own, for no other worker's writes to slow it down.
+/// Only that thread writes, so that counting is a plain addition; whoever reads may be a moment
+/// behind. It has cache lines of its own, for no other thread's writes to slow it down.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Counters {

@@ -4,7 +4,14 @@ mod counters;
 mod labels;
 mod numbers;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{Ordering, fence},
+    },
+    time::Duration,
+};
 
 use prometheus_client::{
     collector::Collector,
@@ -20,14 +27,14 @@ use numbers::{BOUNDS, Number};
 
 const TRANSPORTS: [(Transport, &str); 2] = [(Transport::Udp, "udp"), (Transport::Tcp, "tcp")];
 
-/// Sums the workers' numbers up when they are asked for.
-#[derive(Debug)]
+/// Sums the threads' numbers up when they are asked for.
+#[derive(Debug, Default)]
 pub struct Metrics {
-    workers: Vec<Arc<Counters>>,
+    counters: Mutex<Vec<Arc<Counters>>>,
     slots: ZoneSlots,
 }
 
-/// Describes a number: its name, what it is, and where each worker has it.
+/// Describes a number: its name, what it is, and where each thread has it.
 type Description = (&'static str, &'static str, fn(&Counters) -> &Number);
 
 /// The counters without labels.
@@ -35,32 +42,39 @@ const COUNTERS: [Description; 3] = [
     (
         "signpost_dns_truncated_answers",
         "Answers that send the client to TCP (TC)",
-        |worker| &worker.truncated,
+        |one| &one.truncated,
     ),
     (
         "signpost_dns_dropped_queries",
         "Messages that got no answer: too short for a header, or answers themselves",
-        |worker| &worker.dropped,
+        |one| &one.dropped,
     ),
     (
         "signpost_dns_unsent_answers",
         "Answers that the system didn't take",
-        |worker| &worker.unsent,
+        |one| &one.unsent,
     ),
 ];
 
 impl Metrics {
-    /// Creates the counters of so many workers.
-    pub fn new(workers: usize) -> Self {
-        Self {
-            workers: (0..workers).map(|_| Arc::default()).collect(),
-            slots: ZoneSlots::default(),
+    /// Returns counters for who answers on one thread.
+    ///
+    /// They are its own until it drops them: then the next goes on with them, so that no number is
+    /// lost with a listener.
+    pub fn counters(&self) -> Arc<Counters> {
+        let mut all = self.all();
+        if let Some(free) = all.iter().find(|one| Arc::strong_count(one) == 1) {
+            // What the one before has written is seen.
+            fence(Ordering::Acquire);
+            return Arc::clone(free);
         }
+        let new = Arc::default();
+        all.push(Arc::clone(&new));
+        new
     }
 
-    /// Returns the counters of each worker.
-    pub fn workers(&self) -> &[Arc<Counters>] {
-        &self.workers
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Counters>>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns where the queries of a domain's zone are counted.
@@ -69,7 +83,7 @@ impl Metrics {
     }
 
     fn sum(&self, number: impl Fn(&Counters) -> &Number) -> u64 {
-        self.workers.iter().map(|worker| number(worker).get()).sum()
+        self.all().iter().map(|one| number(one).get()).sum()
     }
 
     /// Writes queries by zone, type and transport; what was never asked is left out.
@@ -80,8 +94,8 @@ impl Metrics {
         for (slot, zone) in self.slots.labels() {
             for qtype in QueryType::ALL {
                 for (transport, label) in TRANSPORTS {
-                    let sum = self.sum(|worker| {
-                        &worker.zones[slot.index()].queries[transport as usize][qtype as usize]
+                    let sum = self.sum(|one| {
+                        &one.zones[slot.index()].queries[transport as usize][qtype as usize]
                     });
                     if sum > 0 {
                         let zone = ("zone", zone.as_str());
@@ -101,7 +115,7 @@ impl Metrics {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (slot, zone) in self.slots.labels() {
             for rcode in Rcode::ALL {
-                let sum = self.sum(|worker| &worker.zones[slot.index()].answers[rcode as usize]);
+                let sum = self.sum(|one| &one.zones[slot.index()].answers[rcode as usize]);
                 if sum > 0 || slot != ZoneSlot::OTHER {
                     let labels = [("zone", zone.as_str()), ("rcode", rcode.label())];
                     ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
@@ -117,7 +131,7 @@ impl Metrics {
         let help = "Queries by the cookie that came with them";
         let mut family = encoder.encode_descriptor(name, help, None, counter)?;
         for kind in CookieKind::ALL {
-            let sum = self.sum(|worker| &worker.cookies[kind as usize]);
+            let sum = self.sum(|one| &one.cookies[kind as usize]);
             let labels = [("kind", kind.label())];
             ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
         }
@@ -125,7 +139,7 @@ impl Metrics {
         let help = "Answers over UDP that were over the limit, by what was done with them";
         let mut family = encoder.encode_descriptor(name, help, None, counter)?;
         for (index, label) in ["slip", "drop"].into_iter().enumerate() {
-            let sum = self.sum(|worker| &worker.rate_limited[index]);
+            let sum = self.sum(|one| &one.rate_limited[index]);
             let labels = [("verdict", label)];
             ConstCounter::new(sum).encode(family.encode_family(&labels)?)?;
         }
@@ -136,7 +150,7 @@ impl Metrics {
         let name = "signpost_dns_tcp_connections";
         let metric =
             encoder.encode_descriptor(name, "Open connections", None, MetricType::Gauge)?;
-        let open = self.sum(|worker| &worker.tcp_connections);
+        let open = self.sum(|one| &one.tcp_connections);
         ConstGauge::new(i64::try_from(open).unwrap_or(i64::MAX)).encode(metric)
     }
 
@@ -150,12 +164,12 @@ impl Metrics {
                 .map(|(at, bound)| {
                     (
                         bound,
-                        self.sum(|worker| &worker.durations[transport as usize].buckets[at]),
+                        self.sum(|one| &one.durations[transport as usize].buckets[at]),
                     )
                 })
                 .collect();
             let count = buckets.iter().map(|(_, count)| count).sum();
-            let nanos = self.sum(|worker| &worker.durations[transport as usize].nanos);
+            let nanos = self.sum(|one| &one.durations[transport as usize].nanos);
             let seconds = Duration::from_nanos(nanos).as_secs_f64();
             let labels = [("transport", label)];
             let mut one = family.encode_family(&labels)?;

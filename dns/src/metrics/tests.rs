@@ -28,34 +28,32 @@ fn contains(metrics: &Arc<Metrics>, lines: &[&str]) {
 }
 
 #[test]
-fn what_the_workers_count_is_summed_up() {
-    let metrics = Arc::new(Metrics::new(2));
+fn what_the_threads_count_is_summed_up() {
+    let metrics = Arc::new(Metrics::default());
     let zone = metrics.slot(&Name::parse("svc.internal").unwrap());
-    let [one, two] = metrics.workers() else {
-        panic!("there are two workers");
-    };
+    let (one, two) = (metrics.counters(), metrics.counters());
     let bad = answered(ZoneSlot::NONE, QueryType::None, Rcode::BadVers, false);
-    for (worker, transport, outcome) in [
+    for (counters, transport, outcome) in [
         (
-            one,
+            &one,
             Transport::Udp,
             answered(zone, QueryType::A, Rcode::NoError, true),
         ),
-        (one, Transport::Tcp, bad),
+        (&one, Transport::Tcp, bad),
         (
-            two,
+            &two,
             Transport::Udp,
             answered(zone, QueryType::A, Rcode::NoError, false),
         ),
         (
-            two,
+            &two,
             Transport::Tcp,
             answered(zone, QueryType::Srv, Rcode::NxDomain, false),
         ),
-        (two, Transport::Udp, Outcome::Dropped),
+        (&two, Transport::Udp, Outcome::Dropped),
     ] {
-        worker.count_query(transport, outcome);
-        worker.count_answer(outcome);
+        counters.count_query(transport, outcome);
+        counters.count_answer(outcome);
     }
     for verdict in [Verdict::Send, Verdict::Slip, Verdict::Drop, Verdict::Drop] {
         one.count_verdict(verdict);
@@ -89,10 +87,8 @@ fn what_the_workers_count_is_summed_up() {
 
 #[test]
 fn durations_are_those_of_each_answer() {
-    let metrics = Arc::new(Metrics::new(2));
-    let [one, two] = metrics.workers() else {
-        panic!("there are two workers");
-    };
+    let metrics = Arc::new(Metrics::default());
+    let (one, two) = (metrics.counters(), metrics.counters());
     one.count_duration(Transport::Udp, Duration::from_micros(20), 3);
     two.count_duration(Transport::Udp, Duration::from_millis(200), 2);
     two.count_duration(Transport::Tcp, Duration::from_micros(25), 1);
@@ -128,7 +124,7 @@ fn counted(zones: &Zones, ask: &Ask) -> (ZoneSlot, QueryType) {
 
 #[test]
 fn queries_are_counted_for_the_zone_of_the_name_whatever_the_answer() {
-    let metrics = Metrics::new(1);
+    let metrics = Metrics::default();
     let config = "reverse.networks = ['10.0.0.0/8']\n[[zones]]\ndomain = 'a.test'\n\
         [[zones]]\ndomain = 'b.test'\n";
     let zones = web_by(config).counted_by(&metrics);

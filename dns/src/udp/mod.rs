@@ -1,59 +1,121 @@
 //! Answers over UDP: a loop that takes, answers and sends datagrams by the batch.
 
+mod gate;
+
 use std::{
-    convert::Infallible,
-    future::poll_fn,
     io,
-    net::UdpSocket,
+    net::{Shutdown, UdpSocket},
     os::fd::{AsRawFd, RawFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, Cache};
 use nix::libc;
-use tokio::{io::unix::AsyncFd, time::Instant};
+use socket2::SockRef;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Counters, Outcome, Request, Transport, Zones,
-    batch::{self, BATCH, Batch},
+    batch::{BATCH, Batch},
     clock, respond,
 };
 use gate::Gate;
 
-mod gate;
-
 /// How long the loop rests when the system is out of memory for it.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How many batches are taken in a row before the worker's other tasks have their turn.
-const BATCHES_IN_A_ROW: u32 = 8;
+/// Answers the queries that come by a socket, on a thread of its own, until it is dropped.
+///
+/// The thread waits in the call that takes the datagrams: a runtime would wait in a call of its own
+/// first, for each batch. Nothing is allocated, locked, logged or handed over for a query, and a
+/// batch sees one version of the zones.
+#[derive(Debug)]
+pub struct UdpServer {
+    socket: Arc<UdpSocket>,
+    stopped: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+    failure: oneshot::Receiver<io::Error>,
+}
 
-/// Answers the queries that come by `socket`, until the future is dropped.
-///
-/// It is meant for a worker's current-thread runtime: nothing is allocated, locked, logged or
-/// handed over for a query. A batch sees one version of the zones.
-///
-/// # Errors
-///
-/// Returns an error when the socket is of no more use.
-pub async fn serve_udp(
-    socket: UdpSocket,
+impl UdpServer {
+    /// Starts to answer; `counters` are for this server alone.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error when the system gives no more threads.
+    pub fn start(
+        socket: UdpSocket,
+        zones: Arc<ArcSwap<Zones>>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let socket = Arc::new(socket);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (failed, failure) = oneshot::channel();
+        let serve = {
+            let (socket, stopped) = (Arc::clone(&socket), Arc::clone(&stopped));
+            move || {
+                if let Err(error) = serve(&socket, zones, &counters, &stopped) {
+                    // Nobody waits for it any more when the server is being dropped.
+                    failed.send(error).ok();
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("dns-udp".to_owned());
+        Ok(Self {
+            socket,
+            stopped,
+            thread: Some(thread.spawn(serve)?),
+            failure,
+        })
+    }
+
+    /// Waits until the socket is of no more use; returns why.
+    pub async fn failed(&mut self) -> io::Error {
+        let failure = (&mut self.failure).await;
+        failure.unwrap_or_else(|_| io::Error::other("the thread has panicked"))
+    }
+}
+
+impl Drop for UdpServer {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        // It wakes who reads; that the socket isn't connected is said all the same.
+        SockRef::from(&*self.socket).shutdown(Shutdown::Read).ok();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a thread for DNS over UDP has panicked");
+        }
+    }
+}
+
+/// Answers until it is stopped; from then on receiving doesn't wait.
+fn serve(
+    socket: &UdpSocket,
     zones: Arc<ArcSwap<Zones>>,
-    counters: Arc<Counters>,
-) -> io::Result<Infallible> {
-    let mut inlet = Inlet::new(socket)?;
-    let fd = inlet.socket.get_ref().as_raw_fd();
+    counters: &Counters,
+    stopped: &AtomicBool,
+) -> io::Result<()> {
+    let fd = socket.as_raw_fd();
     let mut zones = Cache::new(zones);
     let mut batch = Batch::new();
     let mut random = fastrand::Rng::new();
     let mut gate = Gate::default();
     let start = Instant::now();
     loop {
-        if let Err(error) = inlet.take(&mut batch).await {
-            rest_after(error).await?;
-            continue;
-        }
+        let stopped = stopped.load(Ordering::Acquire);
+        let queries = match batch.receive(fd) {
+            Ok(queries) => queries,
+            Err(error) => {
+                rest_after(error)?;
+                continue;
+            }
+        };
         let received = Instant::now();
         let zones = zones.load();
         let now = clock::now();
@@ -68,7 +130,7 @@ pub async fn serve_udp(
             };
             let outcome = respond(zones, &request, out);
             counters.count_query(Transport::Udp, outcome);
-            let outcome = gate.pass(zones, &request, outcome, out, &counters);
+            let outcome = gate.pass(zones, &request, outcome, out, counters);
             counters.count_answer(outcome);
             match outcome {
                 Outcome::Answered { bytes, .. } => bytes,
@@ -78,54 +140,10 @@ pub async fn serve_udp(
         if answers > 0 {
             counters.count_duration(Transport::Udp, received.elapsed(), answers);
         }
-        send(&mut batch, fd, answers, &counters);
-    }
-}
-
-/// Takes batches from a socket, and no more turns than are its due.
-struct Inlet {
-    socket: AsyncFd<UdpSocket>,
-    /// How many batches were taken since the runtime last had the thread.
-    in_a_row: u32,
-}
-
-impl Inlet {
-    fn new(socket: UdpSocket) -> io::Result<Self> {
-        Ok(Self {
-            socket: batch::watch(socket)?,
-            in_a_row: 0,
-        })
-    }
-
-    /// Waits for datagrams and takes those that are there; returns how many.
-    ///
-    /// Fewer than a whole batch are all there were. Then the next call waits to be told of more,
-    /// instead of asking in vain: the system tells of each datagram that comes after.
-    async fn take(&mut self, batch: &mut Batch) -> io::Result<usize> {
-        if self.in_a_row == BATCHES_IN_A_ROW {
-            self.in_a_row = 0;
-            tokio::task::yield_now().await;
-        }
-        loop {
-            let Self { socket, in_a_row } = self;
-            let ready = poll_fn(|context| {
-                let ready = socket.poll_read_ready(context);
-                if ready.is_pending() {
-                    *in_a_row = 0;
-                }
-                ready
-            });
-            let mut ready = ready.await?;
-            let fd = ready.get_ref().get_ref().as_raw_fd();
-            let Ok(received) = ready.try_io(|_| batch.receive(fd)) else {
-                continue;
-            };
-            self.in_a_row += 1;
-            let count = received?;
-            if count < BATCH {
-                ready.clear_ready();
-            }
-            return Ok(count);
+        send(&mut batch, fd, answers, counters);
+        // What had come before the end is answered too.
+        if stopped && queries < BATCH {
+            return Ok(());
         }
     }
 }
@@ -147,11 +165,11 @@ fn send(batch: &mut Batch, fd: RawFd, answers: usize, counters: &Counters) {
 }
 
 /// Waits a moment where that can help.
-async fn rest_after(error: io::Error) -> io::Result<()> {
+fn rest_after(error: io::Error) -> io::Result<()> {
     match error.raw_os_error() {
         Some(libc::EINTR) => Ok(()),
         Some(libc::ENOMEM | libc::ENOBUFS) => {
-            tokio::time::sleep(PAUSE).await;
+            thread::sleep(PAUSE);
             Ok(())
         }
         _ => Err(error),

@@ -1,7 +1,5 @@
 use std::net::{SocketAddr, UdpSocket};
 
-use futures_util::FutureExt as _;
-
 use super::*;
 use crate::{
     Metrics,
@@ -19,13 +17,7 @@ pub(super) struct Running {
     pub(super) zones: Arc<ArcSwap<Zones>>,
     pub(super) address: SocketAddr,
     pub(super) metrics: Arc<Metrics>,
-    task: tokio::task::JoinHandle<io::Result<Infallible>>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _server: UdpServer,
 }
 
 fn run(address: &str) -> Running {
@@ -36,14 +28,13 @@ pub(super) fn run_with(address: &str, zones: Zones) -> Running {
     let zones = Arc::new(ArcSwap::from_pointee(zones));
     let socket = bind_udp(address.parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
-    let metrics = Arc::new(Metrics::new(1));
-    let counters = Arc::clone(&metrics.workers()[0]);
-    let task = tokio::spawn(serve_udp(socket, Arc::clone(&zones), counters));
+    let metrics = Arc::new(Metrics::default());
+    let server = UdpServer::start(socket, Arc::clone(&zones), metrics.counters()).unwrap();
     Running {
         zones,
         address,
         metrics,
-        task,
+        _server: server,
     }
 }
 
@@ -127,7 +118,6 @@ async fn a_query_as_long_as_we_say_we_take_is_read_whole() {
 async fn more_than_a_batch_at_once_is_answered_to_each() {
     let running = run("127.0.0.1:0");
     let address = running.address;
-    // The loop can't run in between: all is sent before this task first waits.
     let clients: Vec<_> = (0..BATCH as u16 * 3)
         .map(|n| {
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -147,46 +137,52 @@ async fn more_than_a_batch_at_once_is_answered_to_each() {
     }
 }
 
-/// A socket's inlet, buffers, and a client that sends to it.
-fn inlet() -> (Inlet, Batch, UdpSocket) {
-    let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
-    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(socket.local_addr().unwrap()).unwrap();
-    (Inlet::new(socket).unwrap(), Batch::new(), client)
-}
-
-async fn take(inlet: &mut Inlet, batch: &mut Batch) -> usize {
-    let taken = tokio::time::timeout(PATIENCE, inlet.take(batch)).await;
-    taken.unwrap().unwrap()
+#[tokio::test]
+async fn what_has_come_before_the_server_is_dropped_is_answered() {
+    let running = run("127.0.0.1:0");
+    let client = client(running.address).await;
+    let query = Ask::new("web.svc.internal", rtype::A).bytes();
+    let queries = BATCH * 3 + 1;
+    for _ in 0..queries {
+        client.send(&query).await.unwrap();
+    }
+    drop(running);
+    let mut answer = [0; 512];
+    let answers = (0..queries).filter(|_| client.try_recv(&mut answer).is_ok());
+    // The runtime learns of the first by being waited on.
+    tokio::time::timeout(PATIENCE, client.readable())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(answers.count(), queries);
 }
 
 #[tokio::test]
-async fn after_the_last_datagram_the_system_is_not_asked_until_it_tells_of_more() {
-    let (mut inlet, mut batch, client) = inlet();
-    for _ in 0..3 {
-        client.send(b"first").unwrap();
-        assert_eq!(take(&mut inlet, &mut batch).await, 1);
-        // It is there, and the runtime hasn't had the thread to learn of it.
-        client.send(b"second").unwrap();
-        assert!(inlet.take(&mut batch).now_or_never().is_none());
-        assert_eq!(take(&mut inlet, &mut batch).await, 1);
-    }
+async fn a_server_that_is_dropped_is_gone_at_once_and_leaves_its_numbers() {
+    let running = run("127.0.0.1:0");
+    let client = client(running.address).await;
+    let query = Ask::new("web.svc.internal", rtype::A).bytes();
+    ask(&client, &query).await;
+    let (address, metrics) = (running.address, Arc::clone(&running.metrics));
+    drop(running);
+    // The port is free.
+    UdpSocket::bind(address).unwrap();
+    let of_another = metrics.counters();
+    let text = metrics_text(&metrics);
+    let line = "signpost_dns_answer_duration_seconds_count{transport=\"udp\"} 1";
+    assert!(text.contains(line), "{text}");
+    drop(of_another);
 }
 
 #[tokio::test]
-async fn whole_batches_are_taken_in_a_row_until_it_is_the_turn_of_others() {
-    let (mut inlet, mut batch, client) = inlet();
-    let turns = BATCHES_IN_A_ROW as usize;
-    for _ in 0..BATCH * (turns + 1) {
-        client.send(b"one").unwrap();
-    }
-    assert_eq!(take(&mut inlet, &mut batch).await, BATCH);
-    for _ in 1..turns {
-        let taken = inlet.take(&mut batch).now_or_never();
-        assert_eq!(taken.expect("doesn't wait").unwrap(), BATCH);
-    }
-    assert!(inlet.take(&mut batch).now_or_never().is_none());
-    assert_eq!(take(&mut inlet, &mut batch).await, BATCH);
+async fn a_socket_of_no_use_is_reported() {
+    // Nothing can be received by a socket that listens for connections.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::from(std::os::fd::OwnedFd::from(listener));
+    let zones = Arc::new(ArcSwap::from_pointee(zones([])));
+    let mut server = UdpServer::start(socket, zones, Arc::default()).unwrap();
+    let failed = tokio::time::timeout(PATIENCE, server.failed()).await;
+    assert_eq!(failed.unwrap().kind(), io::ErrorKind::NotConnected);
 }
 
 #[tokio::test]

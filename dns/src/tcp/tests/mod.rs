@@ -40,8 +40,8 @@ fn run(services: Vec<Service>, change: impl Fn(&mut Config)) -> Running {
     let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let served = Arc::clone(&zones);
-    let metrics = Arc::new(Metrics::new(1));
-    let counters = Arc::clone(&metrics.workers()[0]);
+    let metrics = Arc::new(Metrics::default());
+    let counters = metrics.counters();
     let task = tokio::spawn(serve_tcp(listener, served, counters, &config));
     Running {
         address,

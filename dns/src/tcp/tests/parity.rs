@@ -3,7 +3,7 @@
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 use super::*;
-use crate::{serve_udp, testing::lines};
+use crate::{UdpServer, testing::lines};
 
 /// The parts of an answer that must not depend on the transport.
 fn sections(answer: &[u8]) -> impl PartialEq + std::fmt::Debug {
@@ -69,7 +69,7 @@ async fn udp_and_tcp_say_the_same() {
     let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     udp.connect(socket.local_addr().unwrap()).await.unwrap();
     let zones = Arc::clone(&running.zones);
-    let loop_over_udp = tokio::spawn(serve_udp(socket, zones, Arc::default()));
+    let _over_udp = UdpServer::start(socket, zones, Arc::default()).unwrap();
     let mut tcp = Stream::connect(running.address).await.unwrap();
     let mut runner = TestRunner::deterministic();
     let queries = any_query();
@@ -85,5 +85,4 @@ async fn udp_and_tcp_say_the_same() {
         assert!(!truncated, "five instances fit");
         assert_eq!(sections(&by_udp), sections(&by_tcp), "{query:x?}");
     }
-    loop_over_udp.abort();
 }
