@@ -1,6 +1,11 @@
 //! Domain names as DNS carries them.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    cmp, fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// The most bytes of a name without the root's zero byte (RFC 1035, section 2.3.4: 255 with it).
 pub(crate) const NAME_BYTES_MAX: usize = 254;
@@ -8,13 +13,23 @@ pub(crate) const NAME_BYTES_MAX: usize = 254;
 /// The most bytes of one label.
 pub(crate) const LABEL_BYTES_MAX: usize = 63;
 
+/// How many bytes of a name have room beside its length in the space of a pointer to more.
+const SHORT_BYTES_MAX: usize = 22;
+
 /// Holds a name in lower case: each label behind a byte with its length, without the root's zero
 /// byte.
 ///
 /// Without the root, a name relative to a domain and an absolute one are the same thing, and
 /// putting the one before the other is a concatenation.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Name(Arc<[u8]>);
+#[derive(Clone)]
+pub(crate) struct Name(Bytes);
+
+/// Most names are short, and are compared on every query: those are kept in place.
+#[derive(Clone)]
+enum Bytes {
+    Short(u8, [u8; SHORT_BYTES_MAX]),
+    Long(Arc<[u8]>),
+}
 
 impl Name {
     /// Parses `a.b.c`, with or without a final dot; the labels may have any characters but dots.
@@ -35,38 +50,74 @@ impl Name {
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Short(len, bytes) => &bytes[..usize::from(*len)],
+            Bytes::Long(bytes) => bytes,
+        }
     }
 
     /// Returns the part before `domain`, when this name is `domain` or below it.
     pub(crate) fn relative_to(&self, domain: &Self) -> Option<Self> {
-        relative(&self.0, &domain.0).map(Self::from)
+        relative(self.as_bytes(), domain.as_bytes()).map(Self::from)
     }
 
     /// Returns the name that starts with this one and goes on with `domain`, if there can be one.
     pub(crate) fn below(&self, domain: &Self) -> Result<Self, TooLong> {
         let mut name = NameBuf::default();
-        name.extend(&self.0)?;
-        name.extend(&domain.0)?;
+        name.extend(self.as_bytes())?;
+        name.extend(domain.as_bytes())?;
         Ok(name.finish())
     }
 }
 
 impl From<&[u8]> for Name {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        let mut short = [0; SHORT_BYTES_MAX];
+        Self(match short.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                Bytes::Short(bytes.len() as u8, short)
+            }
+            None => Bytes::Long(bytes.into()),
+        })
     }
 }
 
 impl Borrow<[u8]> for Name {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, label) in labels(&self.0).enumerate() {
+        for (index, label) in labels(self.as_bytes()).enumerate() {
             if index > 0 {
                 f.write_str(".")?;
             }
