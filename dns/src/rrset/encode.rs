@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use super::{Additional, More, RrSet};
+use super::{List, Lists, RrSet};
 use crate::{
     name::Name,
     wire::{OWNER_IS_QUESTION, fixed, rtype},
@@ -164,26 +164,24 @@ impl Builder {
         let size = self.ends[0];
         let equal = (1..).zip(&self.ends).all(|(nth, end)| *end == nth * size);
         let record_bytes = u16::try_from(size).ok().filter(|_| equal).unwrap_or(0);
-        let count = self.ends.len() as u32;
-        let (bytes, ends) = self.additional;
-        let more = More {
-            ends: match record_bytes {
-                0 => self.ends.into(),
-                _ => Box::default(),
-            },
-            weights: self.weights.into(),
-            additional: (!ends.is_empty()).then(|| Additional {
-                bytes: bytes.into(),
-                ends: ends.into(),
-            }),
-            limit: None,
+        let ends = match record_bytes {
+            0 => &self.ends[..],
+            _ => &[],
         };
+        let (additional, additional_ends) = self.additional;
+        let mut bytes = self.bytes;
+        bytes.extend(additional);
+        let mut lists = Lists::default();
+        lists.push(List::Ends, ends, &mut bytes);
+        lists.push(List::Weights, &self.weights, &mut bytes);
+        lists.push(List::AdditionalEnds, &additional_ends, &mut bytes);
         RrSet {
             rtype: self.rtype,
             record_bytes,
-            count,
-            bytes: self.bytes.into(),
-            more: (more != More::default()).then(|| Box::new(more)),
+            count: self.ends.len() as u32,
+            lists,
+            bytes: bytes.into(),
+            limit: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{RrSet, encode, order};
+use super::{Number, Numbers, RrSet, encode, order};
 use crate::wire::{FIXED_BYTES, OWNER_IS_QUESTION, rtype};
 
 /// Says how many records of a set an answer has, and from which groups they are taken.
@@ -22,7 +22,7 @@ pub(super) struct Group {
     /// Their places in the set.
     indices: Box<[u32]>,
     /// The sums of the weights up to and with each; empty when all weigh the same.
-    weights: Box<[u32]>,
+    weights: Box<[Number]>,
 }
 
 impl RrSet {
@@ -37,9 +37,7 @@ impl RrSet {
             let count = max as usize;
             Limit { count, groups }
         });
-        if limit.is_some() || self.more.is_some() {
-            self.more.get_or_insert_default().limit = limit;
-        }
+        self.limit = limit.map(Box::new);
     }
 
     fn by_priority(&self) -> Box<[Group]> {
@@ -59,7 +57,10 @@ impl RrSet {
         }
         let groups = groups.into_values().map(|(indices, shares)| Group {
             indices: indices.into(),
-            weights: encode::sums(shares.into_iter()).into(),
+            weights: encode::sums(shares.into_iter())
+                .into_iter()
+                .map(u32::to_ne_bytes)
+                .collect(),
         });
         groups.collect()
     }
@@ -70,6 +71,6 @@ impl Group {
     /// returns false; returns whether it took all.
     pub(super) fn each(&self, seed: u64, visit: &mut dyn FnMut(usize) -> bool) -> bool {
         let mut visit = |at: usize| visit(self.indices[at] as usize);
-        order::each(&self.weights, self.indices.len(), seed, &mut visit)
+        order::each(Numbers(&self.weights), self.indices.len(), seed, &mut visit)
     }
 }

@@ -2,6 +2,7 @@
 
 mod encode;
 mod limit;
+mod lists;
 mod order;
 mod svcb;
 
@@ -11,6 +12,7 @@ pub(crate) use svcb::{Svcb, key, svcb};
 use std::net::IpAddr;
 
 use limit::Limit;
+use lists::{List, Lists, Number, Numbers};
 
 use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section, rtype};
 
@@ -24,29 +26,14 @@ pub(crate) struct RrSet {
     /// The length of each record; 0 when they differ.
     record_bytes: u16,
     count: u32,
+    lists: Lists,
+    /// The records; behind them the addresses of their targets, as records without owners, those of
+    /// one target after those of another; and then the lists.
+    ///
+    /// All in one piece, for an answer to wait for memory only once.
     bytes: Box<[u8]>,
-    /// What most sets have nothing of.
-    more: Option<Box<More>>,
-}
-
-/// Holds what is needed where records differ in length or weight, or don't come alone.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct More {
-    /// Where each record ends in the set's bytes; empty when they are equally long.
-    ends: Box<[u32]>,
-    /// The sums of the weights up to and with each record; empty when all weigh the same.
-    weights: Box<[u32]>,
-    /// The addresses of the targets of SRV, SVCB and HTTPS records.
-    additional: Option<Additional>,
     /// Where an answer may not have all the records.
-    limit: Option<Limit>,
-}
-
-/// The address records that go with others: without owners, one group for each of those.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Additional {
-    bytes: Box<[u8]>,
-    ends: Box<[u32]>,
+    limit: Option<Box<Limit>>,
 }
 
 impl RrSet {
@@ -57,8 +44,8 @@ impl RrSet {
 
     /// Returns how many records an answer has when it has room.
     pub(crate) fn answered(&self) -> usize {
-        self.limit()
-            .map_or_else(|| self.count(), |limit| limit.count)
+        let limit = self.limit.as_ref();
+        limit.map_or_else(|| self.count(), |limit| limit.count)
     }
 
     /// Copies as many records as have room, in an order that `seed` decides, and then their
@@ -77,10 +64,10 @@ impl RrSet {
             });
             complete
         };
-        match self.additional() {
-            _ if !complete => answer.set_truncated(),
-            Some(additional) => self.write_targets(additional, position, answer, seed),
-            None => {}
+        if !complete {
+            answer.set_truncated();
+        } else if self.lists.have(List::AdditionalEnds) {
+            self.write_targets(position, answer, seed);
         }
     }
 
@@ -116,7 +103,7 @@ impl RrSet {
     fn write_rotated(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
         let size = usize::from(self.record_bytes);
         let first = order::below(seed, self.count) as usize;
-        let (back, front) = self.bytes.split_at(first * size);
+        let (back, front) = self.bytes[..self.count() * size].split_at(first * size);
         let mut left = self.answered();
         [front, back].into_iter().all(|part| {
             let wanted = left.min(part.len() / size);
@@ -127,19 +114,15 @@ impl RrSet {
     }
 
     /// Writes the addresses of the targets of the records that were written from `position` on.
-    fn write_targets(
-        &self,
-        additional: &Additional,
-        mut position: usize,
-        answer: &mut Answer<'_>,
-        seed: u64,
-    ) {
+    fn write_targets(&self, mut position: usize, answer: &mut Answer<'_>, seed: u64) {
         let target = self.target_offset();
+        let ends = self.list(List::AdditionalEnds);
+        let additional = &self.bytes[self.records_bytes()..];
         // The same seed gives the same records in the same order.
         self.each(seed, &mut |index| {
             let offset = position + target;
             position += self.record(index).len();
-            let mut records = additional.of(index);
+            let mut records = without_owners(&additional[ends.span(index)]);
             records.all(|record| answer.put_owned_by(Section::Additional, offset, record))
         });
     }
@@ -152,9 +135,9 @@ impl RrSet {
             left -= 1;
             visit(index) && left > 0
         };
-        match self.limit().map_or(&[][..], |limit| &limit.groups) {
+        match self.limit.as_ref().map_or(&[][..], |limit| &limit.groups) {
             [] => {
-                let weights = self.more.as_ref().map_or(&[][..], |more| &more.weights);
+                let weights = self.list(List::Weights);
                 order::each(weights, self.count(), seed, &mut visit);
             }
             groups => {
@@ -175,45 +158,38 @@ impl RrSet {
     /// Tells whether an answer's records follow one another as here, whichever is the first.
     fn is_rotated(&self) -> bool {
         let grouped = |limit: &Limit| !limit.groups.is_empty();
-        let apart =
-            |more: &More| !more.weights.is_empty() || more.limit.as_ref().is_some_and(grouped);
-        !self.more.as_deref().is_some_and(apart)
+        !self.lists.have(List::Weights) && !self.limit.as_deref().is_some_and(grouped)
     }
 
-    fn additional(&self) -> Option<&Additional> {
-        self.more.as_ref()?.additional.as_ref()
-    }
-
-    fn limit(&self) -> Option<&Limit> {
-        self.more.as_ref()?.limit.as_ref()
+    /// Returns the length of all records together, the additional ones aside.
+    fn records_bytes(&self) -> usize {
+        match self.record_bytes {
+            0 => self.list(List::Ends).get(self.count() - 1) as usize,
+            size => self.count() * usize::from(size),
+        }
     }
 
     fn record(&self, index: usize) -> &[u8] {
-        let ends = self.more.as_ref().map_or(&[][..], |more| &more.ends);
         match usize::from(self.record_bytes) {
-            0 => &self.bytes[span(ends, index)],
+            0 => &self.bytes[self.list(List::Ends).span(index)],
             size => &self.bytes[index * size..][..size],
         }
     }
-}
 
-impl Additional {
-    /// Lists the records that go with the record `index`.
-    fn of(&self, index: usize) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.bytes[span(&self.ends, index)];
-        std::iter::from_fn(move || {
-            let [.., l1, l2] = *rest.first_chunk::<FIXED_BYTES>()?;
-            let len = FIXED_BYTES + usize::from(u16::from_be_bytes([l1, l2]));
-            let (record, more) = rest.split_at_checked(len)?;
-            rest = more;
-            Some(record)
-        })
+    fn list(&self, list: List) -> Numbers<'_> {
+        self.lists.get(list, &self.bytes, self.count())
     }
 }
 
-fn span(ends: &[u32], index: usize) -> std::ops::Range<usize> {
-    let start = index.checked_sub(1).map_or(0, |before| ends[before]);
-    start as usize..ends[index] as usize
+/// Takes records without owners apart.
+fn without_owners(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let [.., l1, l2] = *records.first_chunk::<FIXED_BYTES>()?;
+        let len = FIXED_BYTES + usize::from(u16::from_be_bytes([l1, l2]));
+        let (record, rest) = records.split_at_checked(len)?;
+        records = rest;
+        Some(record)
+    })
 }
 
 #[cfg(test)]

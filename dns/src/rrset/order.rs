@@ -1,5 +1,7 @@
 //! In which order the records of a set are given out.
 
+use super::Numbers;
+
 /// The most records that are put into a weighted order; more are only given a weighted start.
 ///
 /// It is what a UDP answer has room for, and it lets the order be drawn on the stack.
@@ -14,7 +16,7 @@ pub(crate) fn below(seed: u64, bound: u32) -> u32 {
 /// weights are given, else from a place that `seed` decides round to it. Returns whether `write`
 /// took all.
 pub(crate) fn each(
-    sums: &[u32],
+    sums: Numbers<'_>,
     count: usize,
     seed: u64,
     write: &mut dyn FnMut(usize) -> bool,
@@ -31,22 +33,23 @@ pub(crate) fn each(
 /// `sums` are the sums of the weights up to and with each index. The chance to be first is an
 /// index's share of the weight; the chance to be next is its share of what is left. Returns whether
 /// `write` took all.
-pub(crate) fn weighted(sums: &[u32], seed: u64, write: &mut dyn FnMut(usize) -> bool) -> bool {
+pub(crate) fn weighted(sums: Numbers<'_>, seed: u64, write: &mut dyn FnMut(usize) -> bool) -> bool {
     let mut random = fastrand::Rng::with_seed(seed);
-    let Some(mut left) = sums.last().copied() else {
+    let Some(last) = sums.len().checked_sub(1) else {
         return true;
     };
+    let mut left = sums.get(last);
     if sums.len() > WEIGHTED_MAX {
         let drawn = random.u32(..left);
-        let first = sums.partition_point(|sum| *sum <= drawn);
+        let first = sums.up_to(drawn);
         return (first..sums.len()).chain(0..first).all(write);
     }
     // The indices that are left, each with its weight.
     let mut waiting = [(0_u8, 0_u32); WEIGHTED_MAX];
     let mut before = 0;
-    for (index, (slot, sum)) in waiting.iter_mut().zip(sums).enumerate() {
+    for (index, (slot, sum)) in waiting.iter_mut().zip(sums.iter()).enumerate() {
         *slot = (index as u8, sum - before);
-        before = *sum;
+        before = sum;
     }
     for len in (1..=sums.len()).rev() {
         let mut drawn = random.u32(..left);
@@ -70,17 +73,17 @@ pub(crate) fn weighted(sums: &[u32], seed: u64, write: &mut dyn FnMut(usize) -> 
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::Number, *};
 
-    fn sums(weights: &[u32]) -> Vec<u32> {
+    fn sums(weights: &[u32]) -> Vec<Number> {
         (1..=weights.len())
-            .map(|len| weights[..len].iter().sum())
+            .map(|len| weights[..len].iter().sum::<u32>().to_ne_bytes())
             .collect()
     }
 
     fn order(weights: &[u32], seed: u64) -> Vec<usize> {
         let mut order = Vec::new();
-        let all = weighted(&sums(weights), seed, &mut |index| {
+        let all = weighted(Numbers(&sums(weights)), seed, &mut |index| {
             order.push(index);
             true
         });
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn it_ends_when_nothing_more_is_taken() {
         let mut taken = 0;
-        let all = weighted(&sums(&[1, 2, 3]), 1, &mut |_| {
+        let all = weighted(Numbers(&sums(&[1, 2, 3])), 1, &mut |_| {
             taken += 1;
             taken < 2
         });
