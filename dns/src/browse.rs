@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, mem};
 
 use imbl::{OrdMap, OrdSet};
 use registry::Service;
+use smallvec::smallvec;
 
 use crate::{
     name::{Name, NameBuf, TooLong},
@@ -65,7 +66,7 @@ impl Browse {
                         rank: Rank::Shared,
                         service: None,
                         claim: Claim::Pointers,
-                        sets: [set].into(),
+                        sets: smallvec![set],
                     };
                     table.put(&name, part);
                 }

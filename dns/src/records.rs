@@ -32,7 +32,7 @@ impl<'a> View<'a> {
             rank,
             service: Some(service.name.clone()),
             claim,
-            sets: sets.into(),
+            sets: sets.into_iter().collect(),
         }
     }
 

@@ -80,21 +80,21 @@ impl Words {
     /// Makes the table of a zone without services, whose name server is where we listen.
     pub(super) fn table(&self, listen: impl Iterator<Item = IpAddr>) -> Table {
         let mut table = Table::default();
-        let part = |sets| Part {
+        let part = |sets: Vec<_>| Part {
             rank: Rank::Zone,
             service: None,
             claim: Claim::Addresses,
-            sets,
+            sets: sets.into_iter().collect(),
         };
         if let Some(name) = self.name_server_here() {
             let specific = listen.filter(|address| !address.is_unspecified());
             let sets = rrset::addresses(specific.map(|address| (address, 1)), self.ttl);
-            table.put(&name, part(sets.into()));
+            table.put(&name, part(sets));
         }
         // Another zone answers there; the names above are ones below which others exist.
         for cut in &self.cuts {
             if table.node(cut.as_bytes()).is_none() {
-                table.put(cut, part(Arc::default()));
+                table.put(cut, part(Vec::new()));
             }
         }
         table

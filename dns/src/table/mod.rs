@@ -1,10 +1,10 @@
 //! The names of a zone and what they answer.
 
-use std::sync::Arc;
+mod trie;
 
-use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
 use registry::ServiceName;
 use smallvec::SmallVec;
+use trie::{Named, Trie};
 
 use crate::{
     name::{self, Name},
@@ -12,22 +12,20 @@ use crate::{
     wire::rtype,
 };
 
-/// A persistent map: a copy costs nothing and shares all but what is changed in it.
-pub(crate) type Map<K, V> = GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
-
-/// Holds what stands at each name of a zone, by the name relative to the zone's domain.
+/// Holds what stands at each name of a zone; a copy costs nothing.
 ///
-/// Names that exist only
-/// because there are names below them (empty non-terminals, RFC 8020) are in it too.
+/// Names that exist only because there are names below them (empty non-terminals, RFC 8020) are in
+/// it too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Table {
-    /// Nodes are shared, so that a change in the map copies pointers and not what stands around.
-    nodes: Map<Name, Arc<Node>>,
+    nodes: Trie<Node>,
 }
 
 /// Holds what stands at one name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
+    /// The name relative to the zone's domain.
+    name: Name,
     /// Sorted by rank; hardly ever more than one.
     parts: SmallVec<[Part; 1]>,
     /// How many names are one label below.
@@ -42,7 +40,7 @@ pub(crate) struct Part {
     pub(crate) service: Option<ServiceName>,
     /// The types that it alone answers, be it with nothing.
     pub(crate) claim: Claim,
-    pub(crate) sets: Arc<[RrSet]>,
+    pub(crate) sets: SmallVec<[RrSet; 1]>,
 }
 
 /// Says who is asked first where several have something to say at a name.
@@ -78,22 +76,22 @@ pub(crate) enum Claim {
 impl Table {
     /// Returns what stands at a name; `None` when it doesn't exist.
     pub(crate) fn node(&self, name: &[u8]) -> Option<&Node> {
-        self.nodes.get(name).map(AsRef::as_ref)
+        self.nodes.get(name)
     }
 
     /// Lists the names, in no particular order, and what stands there.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (&Name, &Node)> {
-        self.nodes.iter().map(|(name, node)| (name, node.as_ref()))
+        self.nodes.iter().map(|node| (&node.name, node))
     }
 
     /// Puts a part at a name, in place of the one of the same rank and service.
     pub(crate) fn put(&mut self, name: &Name, part: Part) {
-        match self.nodes.get_mut(name) {
-            Some(node) => Arc::make_mut(node).put(part),
+        match self.nodes.get_mut(name.as_bytes()) {
+            Some(node) => node.put(part),
             None => {
-                let mut node = Node::default();
+                let mut node = Node::new(name.clone());
                 node.put(part);
-                self.nodes.insert(name.clone(), Arc::new(node));
+                self.nodes.insert(node);
                 self.adopt(name.as_bytes());
             }
         }
@@ -101,8 +99,7 @@ impl Table {
 
     /// Takes the part of this rank and service away from a name.
     pub(crate) fn remove(&mut self, name: &Name, rank: Rank, service: &Option<ServiceName>) {
-        if let Some(node) = self.nodes.get_mut(name) {
-            let node = Arc::make_mut(node);
+        if let Some(node) = self.nodes.get_mut(name.as_bytes()) {
             node.parts
                 .retain(|part| (part.rank, &part.service) != (rank, service));
             self.clear(name.as_bytes());
@@ -113,14 +110,13 @@ impl Table {
     fn adopt(&mut self, mut name: &[u8]) {
         while let Some(parent) = name::parent(name).filter(|parent| !parent.is_empty()) {
             if let Some(node) = self.nodes.get_mut(parent) {
-                Arc::make_mut(node).children += 1;
+                node.children += 1;
                 return;
             }
-            let node = Node {
+            self.nodes.insert(Node {
                 children: 1,
-                ..Node::default()
-            };
-            self.nodes.insert(Name::from(parent), Arc::new(node));
+                ..Node::new(Name::from(parent))
+            });
             name = parent;
         }
     }
@@ -133,7 +129,7 @@ impl Table {
                 return;
             };
             if let Some(node) = self.nodes.get_mut(parent) {
-                Arc::make_mut(node).children -= 1;
+                node.children -= 1;
             }
             name = parent;
         }
@@ -141,6 +137,14 @@ impl Table {
 }
 
 impl Node {
+    fn new(name: Name) -> Self {
+        Self {
+            name,
+            parts: SmallVec::new(),
+            children: 0,
+        }
+    }
+
     /// Returns the records of a type; those of the part that speaks for it.
     pub(crate) fn set(&self, rtype: u16) -> Option<&RrSet> {
         let sets = &self.speaker(rtype)?.sets;
@@ -209,6 +213,12 @@ impl Node {
     }
 }
 
+impl Named for Node {
+    fn name(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+}
+
 impl Claim {
     /// Tells whether this claim is for records of a type, among others.
     fn covers(self, rtype: u16) -> bool {
@@ -234,7 +244,7 @@ mod tests {
             rank,
             service: Some(service.parse().unwrap()),
             claim: Claim::Addresses,
-            sets: Arc::default(),
+            sets: SmallVec::new(),
         }
     }
 
@@ -247,12 +257,12 @@ mod tests {
         let mut table = Table::default();
         table.put(&name("a.b.c"), part(Rank::Service, "x"));
         table.put(&name("d.b.c"), part(Rank::Service, "x"));
-        assert_eq!(table.nodes.len(), 4);
+        assert_eq!(table.nodes().count(), 4);
         assert!(!table.node(name("b.c").as_bytes()).unwrap().has_records());
         table.remove(&name("a.b.c"), Rank::Service, &Some("x".parse().unwrap()));
-        assert_eq!(table.nodes.len(), 3);
+        assert_eq!(table.nodes().count(), 3);
         table.remove(&name("d.b.c"), Rank::Service, &Some("y".parse().unwrap()));
-        assert_eq!(table.nodes.len(), 3);
+        assert_eq!(table.nodes().count(), 3);
         table.remove(&name("d.b.c"), Rank::Service, &Some("x".parse().unwrap()));
         assert_eq!(table, Table::default());
     }
