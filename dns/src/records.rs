@@ -78,7 +78,10 @@ impl<'a> View<'a> {
                 let omitted = self.omission(instance, words).is_some();
                 let served = Some(instance).filter(|_| !omitted);
                 let mut sets = rrset::addresses(served.into_iter().flat_map(weighted), ttl);
-                sets.push(rrset::txt(&instance.attributes, ttl));
+                // Only who is found by browsing has one in any case (RFC 6763, section 6.1).
+                if !instance.attributes.is_empty() {
+                    sets.push(rrset::txt(&instance.attributes, ttl));
+                }
                 sets
             }
             View::Browsed(_, _, instance) => {

@@ -117,7 +117,7 @@ fn an_instance_answers_with_addresses_and_attributes() {
         ["b.web.svc.internal. 5 TXT version=1.2"]
     );
     let bare = Ask::new("a.web.svc.internal", rtype::TXT).of(&some_zones());
-    assert!(bare.bytes.ends_with(&[0, 1, 0]), "one empty string");
+    assert_eq!((bare.rcode(), bare.answers().len()), ("NOERROR", 0));
     // A client may have got the name a moment ago, before the instance was marked.
     assert_eq!(
         answers("d.gone.svc.internal", rtype::A),
@@ -125,7 +125,6 @@ fn an_instance_answers_with_addresses_and_attributes() {
     );
     for down in ["e.gone.svc.internal", "f.gone.svc.internal"] {
         assert_eq!(answers(down, rtype::A), <[String; 0]>::default());
-        assert_eq!(answers(down, rtype::TXT).len(), 1);
     }
 }
 
@@ -280,7 +279,7 @@ fn until_all_sources_have_spoken_a_name_that_leads_nowhere_may_yet_lead_somewher
     // Somebody else's, whatever the sources say.
     let reverse = Ask::new("9.9.9.9.in-addr.arpa", rtype::PTR).of(&zones);
     assert_eq!(reverse.rcode(), "REFUSED");
-    let txt = Ask::new("e.gone.svc.internal", rtype::TXT).of(&zones);
+    let txt = Ask::new("b.web.svc.internal", rtype::TXT).of(&zones);
     assert_eq!((txt.rcode(), txt.answers().len()), ("NOERROR", 1));
 }
 
