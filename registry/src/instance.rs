@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::{InstanceId, PortName};
 
@@ -15,12 +16,12 @@ pub struct Instance {
     /// Tells it apart from the other instances of its service.
     pub id: InstanceId,
     /// Where it can be reached, v4 and v6; empty while a host name isn't resolved.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Addresses,
     /// The host name that the record gave instead of addresses; the registry resolves it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Arc<str>>,
     /// The main port first; may be empty for a service that is only a name.
-    pub ports: Vec<Port>,
+    pub ports: Ports,
     /// The share of clients it should get, relative to its siblings (RFC 2782): 0 for hardly any.
     pub weight: u16,
     /// The group it belongs to (RFC 2782): clients use the lowest number that answers.
@@ -35,10 +36,16 @@ pub struct Instance {
     pub attributes: BTreeMap<Arc<str>, Arc<str>>,
     /// Where it stands, to prefer near ones.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub locality: Option<Locality>,
+    pub locality: Option<Box<Locality>>,
     /// Which record said so.
     pub origin: Origin,
 }
+
+/// The addresses of an instance; hardly ever is there more than one, which is kept in place.
+pub type Addresses = SmallVec<[IpAddr; 1]>;
+
+/// The ports of an instance; where there is one alone, it is kept in place.
+pub type Ports = SmallVec<[Port; 1]>;
 
 impl Instance {
     /// The weight of an instance whose record names none.
@@ -48,9 +55,9 @@ impl Instance {
     pub fn new(id: InstanceId, origin: Origin) -> Self {
         Self {
             id,
-            addresses: Vec::new(),
+            addresses: Addresses::new(),
             host: None,
-            ports: Vec::new(),
+            ports: Ports::new(),
             weight: Self::WEIGHT_DEFAULT,
             priority: 0,
             state: State::Up,
@@ -72,8 +79,8 @@ impl Instance {
             .and_then(|rest| rest.strip_suffix(']'))
             .unwrap_or(host);
         (self.addresses, self.host) = match bare.parse() {
-            Ok(address) => (vec![address], None),
-            Err(_) => (Vec::new(), Some(host_name(host)?.into())),
+            Ok(address) => (Addresses::from_slice(&[address]), None),
+            Err(_) => (Addresses::new(), Some(host_name(host)?.into())),
         };
         Ok(())
     }
@@ -280,7 +287,7 @@ mod tests {
     fn a_host_is_an_address_or_a_name() {
         let mut instance = instance();
         instance.set_host("[::1]").unwrap();
-        assert_eq!(instance.addresses, ["::1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(instance.addresses[..], ["::1".parse::<IpAddr>().unwrap()]);
         assert_eq!(instance.exclusion(), None);
         instance.set_host("Web-1.example.").unwrap();
         assert_eq!(instance.host.as_deref(), Some("web-1.example"));

@@ -41,7 +41,9 @@ mod version;
 pub use backoff::Backoff;
 pub use config::Config;
 pub use controls::{Controls, Stopped};
-pub use instance::{Exclusion, Instance, Locality, Origin, Port, Protocol, State, Timestamp};
+pub use instance::{
+    Addresses, Exclusion, Instance, Locality, Origin, Port, Ports, Protocol, State, Timestamp,
+};
 pub use limits::Limits;
 pub use machine::start;
 pub use name::{InstanceId, NameError, PortName, ServiceName};

@@ -2,11 +2,10 @@
 
 use std::{
     collections::{BTreeMap, btree_map},
-    net::IpAddr,
     sync::Arc,
 };
 
-use crate::{Instance, InstanceId, Service, ServiceName};
+use crate::{Addresses, Instance, InstanceId, Service, ServiceName};
 
 /// Merges instances of one service, given in order of their source and record.
 ///
@@ -19,7 +18,7 @@ use crate::{Instance, InstanceId, Service, ServiceName};
 pub(crate) fn merge<'a>(
     name: &ServiceName,
     instances: impl Iterator<Item = &'a Arc<Instance>>,
-    resolve: impl Fn(&str) -> Vec<IpAddr>,
+    resolve: impl Fn(&str) -> Addresses,
     instances_max: usize,
     version: u64,
 ) -> Service {
@@ -52,7 +51,7 @@ fn same_place(a: &Instance, b: &Instance) -> bool {
     (&a.addresses, &a.host, &a.ports) == (&b.addresses, &b.host, &b.ports)
 }
 
-fn with_addresses(instance: &Instance, addresses: Vec<IpAddr>) -> Arc<Instance> {
+fn with_addresses(instance: &Instance, addresses: Addresses) -> Arc<Instance> {
     Arc::new(Instance {
         addresses,
         ..instance.clone()
@@ -76,7 +75,7 @@ mod tests {
 
     fn merge_all(instances: &[Arc<Instance>], max: usize) -> Service {
         let name = "web".parse().unwrap();
-        merge(&name, instances.iter(), |_| Vec::new(), max, 1)
+        merge(&name, instances.iter(), |_| Addresses::new(), max, 1)
     }
 
     fn instance(id: &str, host: &str, source: &str) -> Arc<Instance> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Instance, InstanceId, Locality, Origin, Port, PortName, Protocol, State};
+use crate::{Instance, InstanceId, Locality, Origin, Port, PortName, Ports, Protocol, State};
 
 /// Describes an instance as a client registers it or a file lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Registration {
     pub attributes: BTreeMap<Arc<str>, Arc<str>>,
     /// Where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locality: Option<Locality>,
+    pub locality: Option<Box<Locality>>,
 }
 
 /// Gives a port that has a name.
@@ -75,8 +75,8 @@ impl Registration {
     }
 
     /// Lists the ports, the main one first; it has a name if one of the named ports is the same.
-    fn ports(&self) -> Result<Vec<Port>, String> {
-        let mut ports = Vec::with_capacity(self.ports.len() + 1);
+    fn ports(&self) -> Result<Ports, String> {
+        let mut ports = Ports::with_capacity(self.ports.len() + 1);
         for (name, port) in &self.ports {
             let (number, protocol) = match *port {
                 NamedPort::Number(number) => (number, Protocol::Tcp),

@@ -10,7 +10,9 @@ use std::{
 
 use imbl::OrdMap;
 
-use crate::{Entry, Key, Limits, Refusal, Service, ServiceName, Snapshot, Update, merge::merge};
+use crate::{
+    Addresses, Entry, Key, Limits, Refusal, Service, ServiceName, Snapshot, Update, merge::merge,
+};
 use record::Record;
 
 /// Holds what every source has said, and makes snapshots of it.
@@ -47,7 +49,7 @@ struct Held {
 /// A host name that records use instead of an address.
 #[derive(Debug, Default)]
 struct Host {
-    addresses: Vec<IpAddr>,
+    addresses: Addresses,
     /// How many instances of each service use it.
     users: HashMap<ServiceName, usize>,
 }
@@ -103,9 +105,9 @@ impl Registry {
         addresses.sort_unstable();
         addresses.dedup();
         if let Some(host) = self.hosts.get_mut(host)
-            && host.addresses != addresses
+            && host.addresses[..] != addresses
         {
-            host.addresses = addresses;
+            host.addresses = addresses.into_iter().collect();
             self.dirty.extend(host.users.keys().cloned());
         }
     }

@@ -233,7 +233,7 @@ fn where_http_is_spoken_is_told() {
 #[test]
 fn an_alias_is_told_with_the_instances_that_it_stands_for() {
     let mut a = testing::instance("a", "db.example", 1);
-    a.addresses = vec!["10.0.0.1".parse().unwrap()];
+    a.addresses = ["10.0.0.1".parse().unwrap()].into();
     let mut down = testing::instance("b", "db.example", 1);
     down.state = State::Down;
     let alone = testing::service_of("db", [a.clone(), down]);

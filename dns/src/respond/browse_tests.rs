@@ -12,11 +12,12 @@ const KINDS: &str = "_services._dns-sd._udp";
 fn instance(id: &str, port: &str, protocol: Protocol) -> Instance {
     let mut instance = testing::instance(id, "10.0.0.1", 80);
     instance.attributes.insert("path".into(), "/".into());
-    instance.ports = vec![Port {
+    instance.ports = [Port {
         name: Some(port.parse().unwrap()),
         number: 8080,
         protocol,
-    }];
+    }]
+    .into();
     instance
 }
 

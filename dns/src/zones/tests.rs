@@ -78,7 +78,7 @@ fn instance() -> impl Strategy<Value = Instance> {
                     instance.addresses.truncate(usize::from(v6));
                 }
                 instance.state = state;
-                instance.ports = ports;
+                instance.ports = ports.into();
                 instance.weight = weight;
                 instance.origin.source = source.into();
                 instance.priority = priority;

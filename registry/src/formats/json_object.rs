@@ -10,7 +10,7 @@ use super::{
     Record,
     value::{self, Object},
 };
-use crate::{Instance, Port, PortName, Protocol, State};
+use crate::{Instance, Port, PortName, Ports, Protocol, State};
 
 /// Any object that no other format wants might be one.
 pub(super) fn fits(text: &str) -> bool {
@@ -45,8 +45,8 @@ pub(super) fn parse(text: &str, record: &Record<'_>) -> Result<Vec<Instance>, St
 }
 
 /// Reads the main port and the named ones; one of the two must be there.
-fn ports(object: &Object) -> Result<Vec<Port>, String> {
-    let mut ports = Vec::new();
+fn ports(object: &Object) -> Result<Ports, String> {
+    let mut ports = Ports::new();
     if let Some(port) = object.first(&["port"]) {
         ports.push(Port::tcp(value::port(port)?));
     }
