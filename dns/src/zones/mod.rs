@@ -26,6 +26,8 @@ pub struct Zones {
     most_specific_first: Vec<usize>,
     /// The names of instances by address, each in the first zone that has it.
     reverse: Reverse,
+    /// Whether any of the zones is stale, for the reverse names are theirs.
+    stale_anywhere: bool,
     snapshot: Snapshot,
     policy: Arc<Policy>,
 }
@@ -46,6 +48,7 @@ impl Zones {
             reverse: Reverse::build(&config.reverse, &zones),
             zones,
             most_specific_first,
+            stale_anywhere: false,
             snapshot: Snapshot::default(),
             policy: Arc::new(Policy::new(config)),
         };
@@ -84,8 +87,9 @@ impl Zones {
             }
         }
         for zone in &mut zones.zones {
-            zone.settle();
+            zone.settle(snapshot.stale());
         }
+        zones.stale_anywhere = zones.zones.iter().any(|zone| zone.stale);
         zones.snapshot = snapshot.clone();
         zones
     }
@@ -139,6 +143,11 @@ impl Zones {
     /// Lists the sources that have yet to speak, of which an instance in any zone could come.
     pub(crate) fn awaited_anywhere(&self) -> impl Iterator<Item = &Arc<str>> {
         taken(&self.zones, self.snapshot.unsynced())
+    }
+
+    /// Tells whether any of the zones is stale.
+    pub(crate) fn is_stale_anywhere(&self) -> bool {
+        self.stale_anywhere
     }
 
     /// Lists the sources of a zone that have lost their stores.
