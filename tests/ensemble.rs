@@ -94,8 +94,19 @@ fn an_outage_of_the_ensemble_changes_no_answer_and_its_return_brings_the_truth()
         chain.addresses(NAME) == ["127.0.0.1", "127.0.0.2"]
     });
 
+    let has_error = |chain: &Chain, name, error| {
+        let lines = chain.signpost.dig(&[name, "+noshort", "+comments"]);
+        lines.iter().any(|line| line.contains(error))
+    };
+    assert!(!has_error(&chain, NAME, "EDE"));
+
     chain.ensemble.kill_all();
     eventually("the source is stale", || chain.is_stale());
+    eventually("clients are told so", || has_error(&chain, NAME, "EDE: 3 "));
+    let explanation = chain.signpost.verb(&["explain", NAME]).stdout;
+    let explanation = String::from_utf8(explanation).unwrap();
+    let note = "note: may be old: lost the store of main\n";
+    assert!(explanation.contains(note), "{explanation}");
     // Longer than the session, so that it expires.
     let started = tokio::time::Instant::now();
     let gone = Duration::from_secs(7);
@@ -113,6 +124,7 @@ fn an_outage_of_the_ensemble_changes_no_answer_and_its_return_brings_the_truth()
     );
     let unknown = client::query(chain.signpost.dns(), "none.svc.internal.", RecordType::A);
     assert_eq!(unknown.metadata.response_code, ResponseCode::NXDomain);
+    assert!(has_error(&chain, "none.svc.internal", "EDE: 19 "));
 
     chain.runtime.block_on(chain.ensemble.restart());
     let writer = chain.client(Duration::from_secs(10));
@@ -128,6 +140,7 @@ fn an_outage_of_the_ensemble_changes_no_answer_and_its_return_brings_the_truth()
         chain.addresses(NAME) == ["127.0.0.2", "127.0.0.3"]
     });
     eventually("nothing is stale", || !chain.is_stale());
+    eventually("nothing is told to be", || !has_error(&chain, NAME, "EDE"));
     let after = chain.signpost.get("/readyz").1["version"].clone();
     assert!(after.as_u64() > version.as_u64(), "{after} after {version}");
 }

@@ -183,10 +183,12 @@ impl Machine {
                     );
                 }
                 status.lose(now, reason);
+                self.registry.lose(&report.source);
             }
             What::Failed(reason) => {
                 status.failures += 1;
                 status.lose(now, reason);
+                self.registry.lose(&report.source);
             }
         }
     }
@@ -257,9 +259,9 @@ impl Machine {
     fn start_source(&mut self, name: Arc<str>, config: sources::Config) {
         // The old one first: two at a time could not open the same files.
         let old = self.running.remove(&name);
-        let synced = old.as_ref().is_some_and(|old| old.status.synced);
-        drop(old);
         let kind = config.kind();
+        let status = status(&name, kind, old.as_ref().map(|old| &old.status));
+        drop(old);
         tracing::info!(source = %name, kind, "source started");
         self.registry.add_source(&name);
         self.generation += 1;
@@ -274,8 +276,8 @@ impl Machine {
             generation: self.generation,
             task,
             writer,
-            deadline: (!synced).then_some(deadline),
-            status: status(&name, kind, synced),
+            deadline: (!status.synced).then_some(deadline),
+            status,
         };
         self.running.insert(name, running);
     }
@@ -364,12 +366,14 @@ impl Machine {
     }
 }
 
-fn status(name: &str, kind: &'static str, synced: bool) -> SourceStatus {
+/// Makes the status of a source that starts. What the `old` one of this name said is served until the
+/// new one has synced, and gets no younger.
+fn status(name: &str, kind: &'static str, old: Option<&SourceStatus>) -> SourceStatus {
     SourceStatus {
         name: name.to_owned(),
         kind,
-        synced,
-        stale_since: None,
+        synced: old.is_some_and(|old| old.synced),
+        stale_since: old.and_then(|old| old.stale_since),
         last_error: None,
         last_update: None,
         updates: 0,

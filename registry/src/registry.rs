@@ -31,6 +31,7 @@ pub struct Registry {
     hosts_changed: bool,
     services: OrdMap<ServiceName, Arc<Service>>,
     unsynced: Arc<[Arc<str>]>,
+    stale: Arc<[Arc<str>]>,
     dirty: BTreeSet<ServiceName>,
     /// How many instances are left out of services that have too many.
     limited: BTreeMap<ServiceName, usize>,
@@ -39,11 +40,25 @@ pub struct Registry {
 /// What one source has said.
 #[derive(Debug, Default)]
 struct Held {
-    synced: bool,
+    standing: Standing,
     entries: HashMap<Key, Record>,
     /// The first that came, up to `refusals_kept_max`; the others are only counted.
     refused: BTreeMap<Key, String>,
     refused_more: usize,
+}
+
+/// How far what a source has said can be taken for all there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Standing {
+    /// It hasn't told all it has yet.
+    #[default]
+    Awaited,
+    /// It still hasn't, and is waited for no longer.
+    GivenUp,
+    /// It has, and says what changes.
+    Synced,
+    /// It has, and can't say now what has changed since.
+    Stale,
 }
 
 /// A host name that records use instead of an address.
@@ -95,8 +110,21 @@ impl Registry {
 
     /// Stops waiting for a source's first `Reset`: what it doesn't say is taken as absent from now on.
     pub fn stop_waiting(&mut self, source: &str) {
-        if let Some(held) = self.sources.get_mut(source) {
-            held.synced = true;
+        if let Some(held) = self.sources.get_mut(source)
+            && held.standing == Standing::Awaited
+        {
+            held.standing = Standing::GivenUp;
+        }
+    }
+
+    /// Notes that a source can't reach its store, until its next `Reset`; what it said stays.
+    ///
+    /// Of a source that has said nothing yet there is nothing that could be old.
+    pub fn lose(&mut self, source: &str) {
+        if let Some(held) = self.sources.get_mut(source)
+            && held.standing == Standing::Synced
+        {
+            held.standing = Standing::Stale;
         }
     }
 
@@ -118,14 +146,14 @@ impl Registry {
         for name in std::mem::take(&mut self.dirty) {
             changed |= self.rebuild(name);
         }
-        let unsynced: Vec<_> = self
-            .sources
-            .iter()
-            .filter(|(_, held)| !held.synced)
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
+        let unsynced = self.standing_at(Standing::Awaited);
         if *unsynced != *self.unsynced {
             self.unsynced = unsynced.into();
+            changed = true;
+        }
+        let stale = self.standing_at(Standing::Stale);
+        if *stale != *self.stale {
+            self.stale = stale.into();
             changed = true;
         }
         changed.then(|| {
@@ -146,6 +174,7 @@ impl Registry {
             self.services.clone(),
             Arc::clone(&self.unsynced),
         )
+        .with_stale(Arc::clone(&self.stale))
     }
 
     /// Tells whether host names have come or gone since the last call.
@@ -238,7 +267,7 @@ impl Registry {
 
     fn reset(&mut self, source: &Arc<str>, entries: Vec<Entry>, refused: Vec<Refusal>) {
         let held = self.held(source);
-        held.synced = true;
+        held.standing = Standing::Synced;
         held.refused.clear();
         held.refused_more = 0;
         let mut gone: BTreeSet<Key> = held.entries.keys().cloned().collect();
@@ -256,6 +285,13 @@ impl Registry {
         for entry in entries {
             self.put(source, entry);
         }
+    }
+
+    /// Lists the names of the sources that stand so, in order.
+    fn standing_at(&self, standing: Standing) -> Vec<Arc<str>> {
+        let sources = self.sources.iter();
+        let sources = sources.filter(|(_, held)| held.standing == standing);
+        sources.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     fn held(&mut self, source: &Arc<str>) -> &mut Held {

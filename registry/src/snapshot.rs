@@ -15,6 +15,7 @@ pub struct Snapshot {
     version: u64,
     services: OrdMap<ServiceName, Arc<Service>>,
     unsynced: Arc<[Arc<str>]>,
+    stale: Arc<[Arc<str>]>,
 }
 
 impl Snapshot {
@@ -28,7 +29,14 @@ impl Snapshot {
             version,
             services,
             unsynced,
+            stale: Arc::default(),
         }
+    }
+
+    /// Says which sources have lost their stores; without this there are none.
+    #[must_use]
+    pub fn with_stale(self, stale: Arc<[Arc<str>]>) -> Self {
+        Self { stale, ..self }
     }
 
     /// Returns the version: it grows with every change and never goes back, restarts included.
@@ -51,6 +59,14 @@ impl Snapshot {
     /// While there is one, a name that isn't here may still exist: ignorance is not absence.
     pub fn unsynced(&self) -> &[Arc<str>] {
         &self.unsynced
+    }
+
+    /// Returns the names of the sources that have told all they had once, and can't reach their
+    /// stores now.
+    ///
+    /// What they said is still there and still holds: it may be old, and nothing more is known.
+    pub fn stale(&self) -> &[Arc<str>] {
+        &self.stale
     }
 
     /// Lists the services that differ from those in `old`, in order of their names.

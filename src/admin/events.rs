@@ -123,7 +123,7 @@ fn events(old: &Snapshot, new: &Snapshot) -> String {
         text.push_str(&format!("id: {version}\nevent: {kind}\ndata: {json}\n\n"));
     }
     if text.is_empty() {
-        // Which sources have synced has changed, and no service.
+        // Which sources have synced or are stale has changed, and no service.
         text = format!("id: {version}\nevent: snapshot\ndata: {{\"version\":{version}}}\n\n");
     }
     text

@@ -97,11 +97,13 @@ impl Zones {
                 }
                 None => self.explain_absence(zone, relative, &mut explanation),
             }
+            explanation.add_losses(self.lost(zone));
             return Some(explanation);
         }
         let found = self.reverse_of(name.as_bytes())?;
         let mut explanation = self.start(&name, found.words);
         self.explain_reverse(&name, &found, &mut explanation);
+        explanation.add_losses(self.lost_anywhere());
         Some(explanation)
     }
 
@@ -224,6 +226,14 @@ impl Explanation {
         self.rcode = Rcode::ServFail;
         self.ttl = 0;
         self.add_note(&format!("not known yet: waiting for {}", list(awaited)));
+    }
+
+    /// Says that what is told may be old, where sources have lost their stores.
+    fn add_losses<'a>(&mut self, lost: impl Iterator<Item = &'a Arc<str>>) {
+        let mut lost = lost.peekable();
+        if self.rcode != Rcode::ServFail && lost.peek().is_some() {
+            self.add_note(&format!("may be old: lost the store of {}", list(lost)));
+        }
     }
 
     fn add_note(&mut self, more: &str) {

@@ -213,6 +213,41 @@ fn what_a_source_may_yet_say_is_not_denied() {
 }
 
 #[test]
+fn what_may_be_old_is_said_to_be() {
+    let config = "[reverse]\nnetworks = ['10.0.0.0/8']\n\
+        [[zones]]\ndomain = 'x'\nsources = ['test', 'zk']\n\
+        [[zones]]\ndomain = 'y'\nsources = ['test']\n";
+    let services = [testing::service_of(
+        "web",
+        [testing::instance("a", "10.0.0.1", 80)],
+    )];
+    let zones = zones_by(config, services);
+    let known = zones.snapshot().services().clone();
+    let lost = |unsynced: Arc<[Arc<str>]>| {
+        let snapshot = Snapshot::new(8, known.clone(), unsynced);
+        zones.update(&snapshot.with_stale(["other".into(), "zk".into()].into()))
+    };
+    let stale = lost(Arc::default());
+    let note = |name: &str| stale.explain(name).unwrap().note;
+    let old = "may be old: lost the store of zk";
+    for name in ["web.x", "x", "1.0.0.10.in-addr.arpa"] {
+        assert_eq!(note(name).as_deref(), Some(old), "{name}");
+    }
+    let denied = format!("no service, port or instance is called so; {old}");
+    assert_eq!(note("none.x"), Some(denied));
+    assert_eq!(note("web.y"), None);
+    let explanation = stale.explain("web.x").unwrap();
+    assert_eq!(records(&explanation), ["A 10.0.0.1"]);
+    assert_eq!(
+        serde_json::to_value(&explanation).unwrap()["note"],
+        serde_json::json!(old)
+    );
+    let waiting = lost(["test".into()].into()).explain("none.x").unwrap();
+    let awaited = "not known yet: waiting for test";
+    assert_eq!(waiting.note.as_deref(), Some(awaited));
+}
+
+#[test]
 fn where_http_is_spoken_is_told() {
     let mut web = testing::service("web", &[("a", 1), ("b", 1)]);
     let mut a = Instance::clone(&web.instances[0]);

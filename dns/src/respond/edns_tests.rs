@@ -14,7 +14,7 @@ use crate::{
 };
 
 const SUBNET: u16 = 8;
-const EXTENDED_ERROR: u16 = 15;
+pub(super) const EXTENDED_ERROR: u16 = 15;
 
 fn web() -> Ask {
     Ask::new("web.svc.internal", rtype::A)
@@ -147,7 +147,7 @@ fn another_version_may_have_another_form_of_options() {
     assert_eq!(reply.options(), []);
 }
 
-fn extended_error(ask: &Ask, zones: &Zones) -> Option<u16> {
+pub(super) fn extended_error(ask: &Ask, zones: &Zones) -> Option<u16> {
     assert!(ask.of(zones).message.edns.is_none());
     match &ask.clone().edns(512, 0, 0, &[]).of(zones).options()[..] {
         [] => None,

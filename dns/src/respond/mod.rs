@@ -162,11 +162,15 @@ fn answer_question(
         rtype::OPT | rtype::TSIG => return Rcode::FormErr,
         _ => {}
     }
-    match place {
+    let rcode = match place {
         Place::Zone(zone, name) => answer_zone(zones, (zone, name), question.qtype, answer, seed),
         Place::Reverse(found) => reverse::answer(zones, &found, question.qtype, answer, seed),
-        Place::Elsewhere => refuse(answer, ExtendedError::NotAuthoritative),
+        Place::Elsewhere => return refuse(answer, ExtendedError::NotAuthoritative),
+    };
+    if place.is_stale(zones) {
+        mark_stale(answer, rcode);
     }
+    rcode
 }
 
 /// Answers about a name that is in a zone, relative to its domain.
@@ -211,6 +215,16 @@ fn wait(answer: &mut Answer<'_>) -> Rcode {
     answer.set_authoritative(false);
     answer.set_extended_error(ExtendedError::NotReady);
     Rcode::ServFail
+}
+
+/// Says that an answer may be old, and changes nothing else of it.
+fn mark_stale(answer: &mut Answer<'_>, rcode: Rcode) {
+    match rcode {
+        Rcode::NoError => answer.set_extended_error(ExtendedError::StaleAnswer),
+        Rcode::NxDomain => answer.set_extended_error(ExtendedError::StaleNxDomain),
+        // Nothing is told that could be old, and why not has been said.
+        _ => {}
+    }
 }
 
 fn refuse(answer: &mut Answer<'_>, why: ExtendedError) -> Rcode {
@@ -316,5 +330,7 @@ mod hickory_tests;
 mod http_tests;
 #[cfg(test)]
 mod probe_tests;
+#[cfg(test)]
+mod stale_tests;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,15 @@ impl<'a> Place<'a> {
         reverse.map_or(Self::Elsewhere, Self::Reverse)
     }
 
+    /// Tells whether what is answered about such a name may be old.
+    pub(super) fn is_stale(&self, zones: &Zones) -> bool {
+        match self {
+            Self::Zone(zone, _) => zone.stale,
+            Self::Reverse(_) => zones.is_stale_anywhere(),
+            Self::Elsewhere => false,
+        }
+    }
+
     /// Returns where queries for such a name are counted.
     pub(super) fn slot(&self) -> ZoneSlot {
         match self {

@@ -147,10 +147,14 @@ fn is_subnet(content: &[u8]) -> bool {
 /// Says why a query went as it did, beyond the response code (RFC 8914, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExtendedError {
+    /// A source of the zone has lost its store; what it said may be old.
+    StaleAnswer = 3,
     /// The answer isn't known yet.
     NotReady = 14,
     /// Nobody is told that.
     Prohibited = 18,
+    /// As [`ExtendedError::StaleAnswer`], where the answer is that there is no such name.
+    StaleNxDomain = 19,
     /// The name is in none of the zones.
     NotAuthoritative = 20,
 }

@@ -25,6 +25,8 @@ pub(crate) struct Zone {
     pub(crate) table: Table,
     /// What is in the table at the names that all services share.
     pub(crate) browse: Browse,
+    /// Whether a source that the zone takes has lost its store, so that answers may be old.
+    pub(crate) stale: bool,
 }
 
 impl Zone {
@@ -36,6 +38,7 @@ impl Zone {
             table: words.table(listen),
             words: Arc::new(words),
             browse: Browse::default(),
+            stale: false,
         }
     }
 
@@ -74,9 +77,11 @@ impl Zone {
         }
     }
 
-    /// Makes the records that services share; to be called when all of them have changed.
-    pub(crate) fn settle(&mut self) {
+    /// Makes the records that services share, and notes whether any of the zone's sources is among
+    /// the `stale` ones; to be called when all services have changed.
+    pub(crate) fn settle(&mut self, stale: &[Arc<str>]) {
         self.browse.settle(&self.words, &mut self.table);
+        self.stale = stale.iter().any(|source| self.words.takes(source));
     }
 
     /// Finds the service that answers for a name that doesn't exist, as a wildcard below it would

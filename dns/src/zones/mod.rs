@@ -26,6 +26,8 @@ pub struct Zones {
     most_specific_first: Vec<usize>,
     /// The names of instances by address, each in the first zone that has it.
     reverse: Reverse,
+    /// Whether any of the zones is stale, for the reverse names are theirs.
+    stale_anywhere: bool,
     snapshot: Snapshot,
     policy: Arc<Policy>,
 }
@@ -46,6 +48,7 @@ impl Zones {
             reverse: Reverse::build(&config.reverse, &zones),
             zones,
             most_specific_first,
+            stale_anywhere: false,
             snapshot: Snapshot::default(),
             policy: Arc::new(Policy::new(config)),
         };
@@ -84,8 +87,9 @@ impl Zones {
             }
         }
         for zone in &mut zones.zones {
-            zone.settle();
+            zone.settle(snapshot.stale());
         }
+        zones.stale_anywhere = zones.zones.iter().any(|zone| zone.stale);
         zones.snapshot = snapshot.clone();
         zones
     }
@@ -132,15 +136,28 @@ impl Zones {
     }
 
     /// Lists the sources of a zone that have yet to speak.
-    pub(crate) fn awaited(&self, zone: &Zone) -> impl Iterator<Item = &Arc<str>> {
-        let unsynced = self.snapshot.unsynced().iter();
-        unsynced.filter(|source| zone.words.takes(source))
+    pub(crate) fn awaited<'a>(&'a self, zone: &'a Zone) -> impl Iterator<Item = &'a Arc<str>> {
+        taken(std::slice::from_ref(zone), self.snapshot.unsynced())
     }
 
     /// Lists the sources that have yet to speak, of which an instance in any zone could come.
     pub(crate) fn awaited_anywhere(&self) -> impl Iterator<Item = &Arc<str>> {
-        let takes = |source: &&Arc<str>| self.zones.iter().any(|zone| zone.words.takes(source));
-        self.snapshot.unsynced().iter().filter(takes)
+        taken(&self.zones, self.snapshot.unsynced())
+    }
+
+    /// Tells whether any of the zones is stale.
+    pub(crate) fn is_stale_anywhere(&self) -> bool {
+        self.stale_anywhere
+    }
+
+    /// Lists the sources of a zone that have lost their stores.
+    pub(crate) fn lost<'a>(&'a self, zone: &'a Zone) -> impl Iterator<Item = &'a Arc<str>> {
+        taken(std::slice::from_ref(zone), self.snapshot.stale())
+    }
+
+    /// Lists the sources that have lost their stores, of which an instance in any zone could come.
+    pub(crate) fn lost_anywhere(&self) -> impl Iterator<Item = &Arc<str>> {
+        taken(&self.zones, self.snapshot.stale())
     }
 
     pub(crate) fn zones(&self) -> &[Zone] {
@@ -161,6 +178,15 @@ impl Zones {
         }
         self.reverse.change(&self.zones, old, new);
     }
+}
+
+/// Lists those of the sources of which any of the zones has instances.
+fn taken<'a>(
+    zones: &'a [Zone],
+    sources: &'a [Arc<str>],
+) -> impl Iterator<Item = &'a Arc<str>> + use<'a> {
+    let takes = |source: &&Arc<str>| zones.iter().any(|zone| zone.words.takes(source));
+    sources.iter().filter(move |source| takes(source))
 }
 
 #[cfg(test)]

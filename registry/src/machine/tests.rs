@@ -54,10 +54,9 @@ async fn a_failed_source_keeps_its_services_and_is_shown() {
     assert!(before.unsynced().is_empty());
 
     fs::remove_file(&path).unwrap();
-    let stale = async || controls.statuses().await.unwrap()[0].stale_since.is_some();
-    while !stale().await {
-        tokio::task::yield_now().await;
-    }
+    let stale = until(&controls, |snapshot| !snapshot.stale().is_empty()).await;
+    assert_eq!(*stale.stale(), [Arc::from("f")]);
+    assert_eq!(stale.changes_since(&before).count(), 0);
     let status = &controls.statuses().await.unwrap()[0];
     assert!(status.failures > 0);
     assert!(
@@ -68,12 +67,39 @@ async fn a_failed_source_keeps_its_services_and_is_shown() {
             .reason
             .contains("list.toml")
     );
-    assert_eq!(controls.snapshot().version(), before.version());
+    assert!(status.stale_since.is_some());
 
     fs::write(&path, LIST.replace("web", "shop")).unwrap();
     let after = until(&controls, |snapshot| has(snapshot, "shop")).await;
     assert!(!has(&after, "web"));
-    assert!(after.version() > before.version());
+    assert!(after.version() > stale.version() && after.stale().is_empty());
+    assert_eq!(controls.statuses().await.unwrap()[0].stale_since, None);
+}
+
+#[tokio::test]
+async fn a_stale_source_that_is_set_up_anew_stays_so_until_it_has_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list.toml");
+    fs::write(&path, LIST).unwrap();
+    let controls = start_in(dir.path());
+    let set = async |path: &Path| {
+        let sources = sources(&[("f", &file_source(path))]);
+        controls.set_sources(sources).await.unwrap();
+    };
+    set(&path).await;
+    until(&controls, |snapshot| has(snapshot, "web")).await;
+    fs::remove_file(&path).unwrap();
+    let stale = until(&controls, |snapshot| !snapshot.stale().is_empty()).await;
+    set(&dir.path().join("none.toml")).await;
+    let status = &controls.statuses().await.unwrap()[0];
+    assert!(status.synced && status.stale_since.is_some());
+    assert_eq!(controls.snapshot().version(), stale.version());
+
+    let other = dir.path().join("other.toml");
+    fs::write(&other, LIST).unwrap();
+    set(&other).await;
+    let after = until(&controls, |snapshot| snapshot.stale().is_empty()).await;
+    assert!(has(&after, "web"));
     assert_eq!(controls.statuses().await.unwrap()[0].stale_since, None);
 }
 

@@ -55,6 +55,48 @@ fn a_source_is_unsynced_until_its_first_reset() {
 }
 
 #[test]
+fn a_source_without_its_store_is_stale_until_its_next_reset() {
+    let mut registry = registry(&["a", "b"]);
+    registry.apply("a", Update::Put(entry("/1", "web", &["10.0.0.1"])));
+    let before = registry.publish().unwrap();
+    assert!(before.stale().is_empty());
+    registry.lose("a");
+    let stale = registry.publish().unwrap();
+    assert_eq!(*stale.stale(), [Arc::from("a")]);
+    assert_eq!(stale.version(), before.version() + 1);
+    assert_eq!(stale.changes_since(&before).count(), 0);
+    assert!(stale.unsynced().is_empty());
+    // Again, and to one that isn't there.
+    registry.lose("a");
+    registry.lose("c");
+    registry.stop_waiting("a");
+    assert!(registry.publish().is_none());
+    let all = vec![entry("/1", "web", &["10.0.0.1"])];
+    registry.apply("a", Update::reset(all));
+    let after = registry.publish().unwrap();
+    assert!(after.stale().is_empty());
+    assert_eq!(after.changes_since(&before).count(), 0);
+
+    registry.lose("b");
+    assert_eq!(*registry.publish().unwrap().stale(), [Arc::from("b")]);
+    registry.remove_source("b");
+    assert!(registry.publish().unwrap().stale().is_empty());
+}
+
+#[test]
+fn a_source_that_has_never_synced_is_not_stale() {
+    let mut registry = Registry::new(0, Limits::default());
+    registry.add_source(&"a".into());
+    registry.lose("a");
+    let waiting = registry.publish().unwrap();
+    assert_eq!((waiting.unsynced().len(), waiting.stale().len()), (1, 0));
+    registry.stop_waiting("a");
+    registry.lose("a");
+    let denied = registry.publish().unwrap();
+    assert_eq!((denied.unsynced().len(), denied.stale().len()), (0, 0));
+}
+
+#[test]
 fn a_change_that_clients_cannot_see_makes_no_version() {
     let mut registry = registry(&["a"]);
     registry.apply("a", Update::Put(entry("/1", "web", &["10.0.0.1"])));
