@@ -87,7 +87,7 @@ impl Reverse {
         let address = block.and_then(Block::address);
         let entry = address.and_then(|address| self.addresses.get(&address));
         let pointers = entry.zip(self.words.as_deref());
-        let pointers = pointers.and_then(|(entry, words)| entry.pointers(words.ttl));
+        let pointers = pointers.map(|(entry, words)| entry.pointers(words.ttl));
         let zone = self.networks.iter().find_map(|words| {
             let before = relative(name, words.domain.as_bytes())?;
             Some((words, before.len()))
@@ -126,7 +126,7 @@ impl Reverse {
     ) -> impl Iterator<Item = (IpAddr, Pointers<'a>)> {
         let block = Block::parse(words.domain.as_bytes()).into_iter();
         let known = block.flat_map(|Block { first, last }| self.addresses.range(first..=last));
-        known.filter_map(|(address, entry)| Some((*address, entry.pointers(words.ttl)?)))
+        known.map(|(address, entry)| (*address, entry.pointers(words.ttl)))
     }
 
     fn knows_any(&self, block: Block) -> bool {
@@ -144,21 +144,20 @@ impl Reverse {
 
     /// Puts the addresses of a service's instances in place of those it had before.
     pub(crate) fn change(&mut self, zones: &[Zone], old: Option<&Service>, new: Option<&Service>) {
-        let Some(words) = &self.words else {
+        if self.words.is_none() {
             return;
-        };
-        let ttl = words.ttl;
+        }
         let old = places(zones, old);
         let new = places(zones, new);
         for (address, target) in old.difference(&new) {
             let entry = self.addresses.get_mut(address);
-            if entry.is_some_and(|entry| entry.remove(target, ttl)) {
+            if entry.is_some_and(|entry| entry.remove(target)) {
                 self.addresses.remove(address);
             }
         }
         for (address, target) in new.difference(&old) {
             match self.addresses.get_mut(address) {
-                Some(entry) => entry.insert(target, ttl),
+                Some(entry) => entry.insert(target),
                 None => drop(self.addresses.insert(*address, Entry::One(target.clone()))),
             }
         }

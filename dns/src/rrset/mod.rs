@@ -7,6 +7,7 @@ mod order;
 mod svcb;
 
 pub(crate) use encode::{Srv, addresses, cname, ptr, srv, txt};
+pub(crate) use order::below;
 pub(crate) use svcb::{Svcb, key, svcb};
 
 use std::net::IpAddr;
@@ -102,7 +103,7 @@ impl RrSet {
 
     fn write_rotated(&self, answer: &mut Answer<'_>, seed: u64) -> bool {
         let size = usize::from(self.record_bytes);
-        let first = order::below(seed, self.count) as usize;
+        let first = below(seed, self.count) as usize;
         let (back, front) = self.bytes[..self.count() * size].split_at(first * size);
         let mut left = self.answered();
         [front, back].into_iter().all(|part| {
