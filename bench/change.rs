@@ -18,7 +18,7 @@ use std::{fs, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use dns::Zones;
 use registry::{Limits, Registry, Snapshot, Update};
-use support::{argument, cpu, entries, entry};
+use support::{SOURCE, argument, cpu, entries, entry};
 
 /// The allocator of the program.
 #[global_allocator]
@@ -39,7 +39,7 @@ fn main() {
 }
 
 fn measure(services: usize, instances: usize) {
-    let source: Arc<str> = "bench".into();
+    let source = Arc::clone(&SOURCE);
     let before = resident_bytes();
     let mut registry = Registry::new(0, Limits::default());
     registry.add_source(&source);

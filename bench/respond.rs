@@ -79,10 +79,10 @@ fn answer_all(zones: &Zones, messages: &[Vec<u8>], queries: usize) -> usize {
 
 fn zones(services: usize) -> Zones {
     let mut registry = Registry::new(0, Limits::default());
-    registry.add_source(&"bench".into());
+    registry.add_source(&support::SOURCE);
     let entries = entries(services, INSTANCES);
     registry.apply(
-        "bench",
+        &support::SOURCE,
         Update::Reset {
             entries,
             refused: Vec::new(),

@@ -1,6 +1,9 @@
 //! The services that the benchmarks are run over, and a clock that counts the thread's own CPU.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use nix::time::{ClockId, clock_gettime};
 use registry::{Entry, Key, testing};
@@ -10,6 +13,9 @@ pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every Linux has the clock");
     Duration::from(time)
 }
+
+/// The name of the source that the services come from; its records share it.
+pub(crate) static SOURCE: LazyLock<Arc<str>> = LazyLock::new(|| "bench".into());
 
 /// Makes the record of instance `instance` of service `service`: one of each pair is at one address.
 pub(crate) fn entry(service: usize, instance: usize, weight: u16) -> Entry {
@@ -21,8 +27,11 @@ pub(crate) fn entry(service: usize, instance: usize, weight: u16) -> Entry {
     );
     let mut one = testing::instance(&format!("i{instance}"), &host, 9000);
     one.weight = weight;
+    let key = Key::new(format!("/services/s{service}/i{instance}"));
+    one.origin.source = Arc::clone(&SOURCE);
+    one.origin.path = (&key).into();
     Entry {
-        key: Key::new(format!("/services/s{service}/i{instance}")),
+        key,
         service: format!("s{service}").parse().expect("is a name"),
         instances: vec![one],
     }

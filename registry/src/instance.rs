@@ -1,6 +1,6 @@
 //! One instance of a service.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU64, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -29,8 +29,8 @@ pub struct Instance {
     /// Whether clients should be sent to it.
     pub state: State,
     /// Free labels, sorted.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<Arc<str>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub tags: Box<[Arc<str>]>,
     /// Free `key=value` pairs: the TXT record.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<Arc<str>, Arc<str>>,
@@ -61,7 +61,7 @@ impl Instance {
             weight: Self::WEIGHT_DEFAULT,
             priority: 0,
             state: State::Up,
-            tags: Vec::new(),
+            tags: Box::default(),
             attributes: BTreeMap::new(),
             locality: None,
             origin,
@@ -256,9 +256,23 @@ impl PartialEq for Origin {
 }
 
 /// Holds a moment by the wall clock, in milliseconds since 1970; for people to read, never to decide by.
+///
+/// It is not 0, so that none takes no more room than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Timestamp(pub u64);
+pub struct Timestamp(NonZeroU64);
+
+impl Timestamp {
+    /// Creates the moment so many milliseconds after the start of 1970, at least one.
+    pub fn from_millis(millis: u64) -> Self {
+        Self(NonZeroU64::new(millis).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Returns the milliseconds since the start of 1970.
+    pub fn as_millis(self) -> u64 {
+        self.0.get()
+    }
+}
 
 #[cfg(test)]
 mod tests {

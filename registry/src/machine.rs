@@ -72,7 +72,7 @@ impl Drop for Running {
 /// It ends when the last copy of the [`Controls`] is gone.
 pub fn start(config: Config) -> Controls {
     let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
-    let seconds = clock::timestamp().0 / 1000;
+    let seconds = clock::timestamp().as_millis() / 1000;
     let (version_file, version) = VersionFile::open(&config.state_dir, seconds);
     let registry = Registry::new(version, config.limits);
     let (snapshots, published) = watch::channel(Arc::new(registry.snapshot()));

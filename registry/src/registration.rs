@@ -1,6 +1,9 @@
 //! How people and programs write an instance down: in files and to the admin API.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -66,9 +69,7 @@ impl Registration {
         instance.weight = self.weight.unwrap_or(Instance::WEIGHT_DEFAULT);
         instance.priority = self.priority.unwrap_or_default();
         instance.state = self.state.unwrap_or_default();
-        instance.tags.clone_from(&self.tags);
-        instance.tags.sort();
-        instance.tags.dedup();
+        instance.tags = BTreeSet::from_iter(self.tags.clone()).into_iter().collect();
         instance.attributes.clone_from(&self.attributes);
         instance.locality.clone_from(&self.locality);
         Ok(instance)

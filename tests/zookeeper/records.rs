@@ -85,7 +85,7 @@ async fn every_format_arrives(ensemble: &Ensemble) {
     assert_eq!(instance.id.as_str(), "c-1");
     assert_eq!(instance.origin.revision, u64::try_from(stat.mzxid).ok());
     assert_eq!(
-        instance.origin.since.unwrap().0,
+        instance.origin.since.unwrap().as_millis(),
         u64::try_from(stat.ctime).unwrap()
     );
 

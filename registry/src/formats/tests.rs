@@ -9,7 +9,7 @@ fn read(format: Format, bytes: impl AsRef<[u8]>) -> Result<Vec<Instance>, String
         key: &Key::new("/service/what/s1"),
         name: "s1",
         revision: Some(7),
-        since: Some(Timestamp(1_558_000_134_185)),
+        since: Some(Timestamp::from_millis(1_558_000_134_185)),
     };
     parse(format, bytes.as_ref(), &record)
 }
@@ -66,7 +66,10 @@ fn the_record_is_the_origin_and_the_name_the_id() {
     let origin = &instance.origin;
     assert_eq!((&*origin.source, &*origin.path), ("zk", "/service/what/s1"));
     assert_eq!(origin.revision, Some(7));
-    assert_eq!(origin.since, Some(Timestamp(1_558_000_134_185)));
+    assert_eq!(
+        origin.since,
+        Some(Timestamp::from_millis(1_558_000_134_185))
+    );
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn an_object_may_say_more() {
     assert_eq!(ports, [80, 81]);
     assert_eq!((instance.weight, instance.priority), (5, 2));
     assert_eq!(instance.state, State::Draining);
-    assert_eq!(instance.tags, ["a".into(), "b".into()]);
+    assert_eq!(instance.tags[..], ["a".into(), "b".into()]);
     let attributes: Vec<_> = instance
         .attributes
         .iter()

@@ -25,7 +25,6 @@ impl Record {
         let keep = |mut instance: Instance| {
             instance.addresses.shrink_to_fit();
             instance.ports.shrink_to_fit();
-            instance.tags.shrink_to_fit();
             let origin = &mut instance.origin;
             if *origin.source == **source {
                 origin.source = Arc::clone(source);

@@ -122,7 +122,7 @@ mod tests {
                 ..Registration::default()
             },
             ttl_ms: Some(1500),
-            since: Timestamp(7),
+            since: Timestamp::from_millis(7),
         }
     }
 

@@ -131,7 +131,7 @@ impl Layout {
             key,
             name,
             revision: u64::try_from(stat.mzxid).ok(),
-            since: u64::try_from(stat.ctime).ok().map(Timestamp),
+            since: u64::try_from(stat.ctime).ok().map(Timestamp::from_millis),
         };
         Ok(Entry {
             key: key.clone(),
