@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
 """Compares signpost with its peers on one core.
 
-dns    UDP: a bare echo, NSD, Knot and BIND, over 2,000 services of 4 instances
-tcp    TCP: NSD and Knot
-sizes  UDP over 1,000 to 100,000 services of 10 instances; writes bench/zone-size.svg
-proxy  nginx and HAProxy
+dns      UDP: a bare echo, NSD, Knot and BIND, over 2,000 services of 4 instances
+tcp      TCP: NSD and Knot
+sizes    UDP over 1,000 to 100,000 services of 10 instances; writes bench/zone-size.svg
+proxy    nginx and HAProxy
+changes  queries to signpost alone while 5,000 instances a second change in a ZooKeeper, and while none do
 
 Each server runs alone on core 0, the load and the upstreams on core 1. The servers take turns, several
 rounds of each, and what counts is CPU per operation: user and system time of the server's processes
 over completed operations. Wall-clock figures would say more about the machine than about the server.
+Only `changes` looks at latencies: it needs a machine that does nothing else.
 
-Needs: cargo build --release, and Debian's gcc dnsperf nsd knot bind9 nginx-light haproxy wrk.
-Usage: bench/compare.py [dns|tcp|sizes|proxy|all] [--seconds 5] [--rounds 5]
+Needs: cargo build --release, and Debian's gcc dnsperf nsd knot bind9 nginx-light haproxy wrk zookeeper
+libslf4j-java default-jre-headless.
+Usage: bench/compare.py [dns|tcp|sizes|proxy|changes|all] [--seconds 5] [--rounds 5]
 """
 
 import argparse
 
+import changes
 import dns
 import plot
 import proxy
@@ -27,7 +31,13 @@ def sizes(seconds, rounds):
     (ROOT / "bench/zone-size.svg").write_text(plot.costs_by_size(costs))
 
 
-PARTS = {"dns": dns.bench_udp, "tcp": dns.bench_tcp, "sizes": sizes, "proxy": proxy.bench_proxy}
+PARTS = {
+    "dns": dns.bench_udp,
+    "tcp": dns.bench_tcp,
+    "sizes": sizes,
+    "proxy": proxy.bench_proxy,
+    "changes": changes.bench_changes,
+}
 
 
 def main():
