@@ -26,6 +26,10 @@ use crate::{
 };
 use gate::Gate;
 
+/// How many batches are answered after the end at the most: what a receive buffer has room for. More
+/// keep coming while the socket is open.
+const LAST_BATCHES: usize = 256;
+
 /// How long the loop rests when the system is out of memory for it.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -107,8 +111,9 @@ fn serve(
     let mut random = fastrand::Rng::new();
     let mut gate = Gate::default();
     let start = Instant::now();
-    loop {
-        let stopped = stopped.load(Ordering::Acquire);
+    let mut last = 0;
+    while last < LAST_BATCHES {
+        last += usize::from(stopped.load(Ordering::Acquire));
         let queries = match batch.receive(fd) {
             Ok(queries) => queries,
             Err(error) => {
@@ -142,10 +147,11 @@ fn serve(
         }
         send(&mut batch, fd, answers, counters);
         // What had come before the end is answered too.
-        if stopped && queries < BATCH {
-            return Ok(());
+        if last > 0 && queries < BATCH {
+            break;
         }
     }
+    Ok(())
 }
 
 /// Sends answers; what the system doesn't take now is given up, for the client will ask again.

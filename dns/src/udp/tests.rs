@@ -157,6 +157,30 @@ async fn what_has_come_before_the_server_is_dropped_is_answered() {
     assert_eq!(answers.count(), queries);
 }
 
+/// The address stays flooded, as while clients are being told of another.
+#[tokio::test]
+async fn a_flood_does_not_keep_the_server_from_ending() {
+    let running = run("127.0.0.1:0");
+    let address = running.address;
+    let query = Ask::new("web.svc.internal", rtype::A).bytes();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let start = Instant::now();
+                while !over.load(Ordering::Relaxed) && start.elapsed() < PATIENCE {
+                    client.send_to(&query, address).ok();
+                }
+            });
+        }
+        let start = Instant::now();
+        drop(running);
+        over.store(true, Ordering::Relaxed);
+        assert!(start.elapsed() < PATIENCE);
+    });
+}
+
 #[tokio::test]
 async fn a_server_that_is_dropped_is_gone_at_once_and_leaves_its_numbers() {
     let running = run("127.0.0.1:0");
