@@ -233,17 +233,20 @@ impl Registry {
             return;
         }
         held.refused.remove(&entry.key);
+        // Texts that are known already are kept, and no second time.
+        let known = held.entries.get_key_value(&entry.key);
+        let key = known.map_or(entry.key, |(key, _)| key.clone());
         let known = self.records.get_key_value(&entry.service);
         let service = known.map_or(entry.service, |(name, _)| name.clone());
-        let record = Record::new(source, &entry.key, service, entry.instances);
-        if held.entries.get(&entry.key) == Some(&record) {
+        let record = Record::new(source, &key, service, entry.instances);
+        if held.entries.get(&key) == Some(&record) {
             // The same to clients; the newer revision is kept for `explain`.
-            held.entries.insert(entry.key, record);
+            held.entries.insert(key, record);
             return;
         }
-        self.remember(source, &entry.key, &record);
-        if let Some(old) = self.held(source).entries.insert(entry.key.clone(), record) {
-            self.forget_replaced(source, &entry.key, &old);
+        self.remember(source, &key, &record);
+        if let Some(old) = self.held(source).entries.insert(key.clone(), record) {
+            self.forget_replaced(source, &key, &old);
         }
     }
 

@@ -248,3 +248,33 @@ proptest! {
         prop_assert_eq!(names(&registry), names(&fresh));
     }
 }
+
+#[test]
+fn a_record_that_changes_shares_its_texts_with_what_is_kept() {
+    let source: Arc<str> = "s".into();
+    let mut registry = Registry::new(0, Limits::default());
+    registry.add_source(&source);
+    for weight in [1, 2] {
+        let key = Key::new("/a");
+        let mut instance = testing::instance("a", "10.0.0.1", 80);
+        instance.weight = weight;
+        instance.origin.path = (&key).into();
+        let service = "web".parse().unwrap();
+        let instances = vec![instance];
+        registry.apply(
+            "s",
+            Update::Put(Entry {
+                key,
+                service,
+                instances,
+            }),
+        );
+    }
+    let (key, record) = registry.sources["s"].entries.iter().next().unwrap();
+    assert!(std::ptr::eq(
+        &*record.instances[0].origin.path,
+        key.as_str()
+    ));
+    let (_, kept) = registry.records.values().flatten().next().unwrap();
+    assert!(std::ptr::eq(kept.as_str(), key.as_str()));
+}
