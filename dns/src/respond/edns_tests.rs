@@ -73,6 +73,8 @@ fn a_client_subnet_comes_back_and_the_answer_is_for_everybody() {
         assert_eq!(reply.options(), [(SUBNET, subnet.to_vec())]);
         assert_eq!(reply.answers().len(), 2);
     }
+    let nothing = with(&[(SUBNET, &[0; 4])]);
+    assert_eq!((nothing.rcode(), nothing.options()), ("NOERROR", vec![]));
 }
 
 #[test]
@@ -80,7 +82,7 @@ fn a_client_subnet_that_makes_no_sense_is_a_format_error() {
     for subnet in [
         &[][..],
         &[0, 1, 0],
-        &[0, 0, 0, 0],
+        &[0, 0, 8, 0, 0],
         &[0, 3, 0, 0],
         &[1, 1, 0, 0],
         &[0, 1, 24, 1, 192, 0, 2],

@@ -111,6 +111,9 @@ impl<'a> Edns<'a> {
                 self.keepalive_asked = true;
                 true
             }
+            // Some that want nothing of their address told don't say of which kind it is either. Others
+            // couldn't read such an option in an answer.
+            code::SUBNET if content == [0; 4] => true,
             code::SUBNET if self.subnet.is_none() => {
                 self.subnet = Some(content).filter(|content| is_subnet(content));
                 self.subnet.is_some()
