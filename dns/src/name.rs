@@ -1,7 +1,6 @@
 //! Domain names as DNS carries them.
 
 use std::{
-    borrow::Borrow,
     cmp, fmt,
     hash::{Hash, Hasher},
     sync::Arc,
@@ -80,12 +79,6 @@ impl From<&[u8]> for Name {
             }
             None => Bytes::Long(bytes.into()),
         })
-    }
-}
-
-impl Borrow<[u8]> for Name {
-    fn borrow(&self) -> &[u8] {
-        self.as_bytes()
     }
 }
 

@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
+
 use registry::{Instance, Port, Protocol, Snapshot, State, testing};
 
 use super::*;
-use crate::testing::{Ask, zones};
+use crate::testing::{Ask, zones, zones_by};
 
 /// An instance with these ports: name, protocol and number.
 fn instance(id: &str, host: &str, ports: &[(&str, Protocol, u16)]) -> Instance {
@@ -123,6 +125,24 @@ fn addresses_are_hinted_at_up_to_a_limit() {
     let reply = ask.by(&zones, Transport::Tcp, 1);
     assert_eq!(reply.order()[0].matches("10.0.0.").count(), 8);
     assert_eq!(reply.additionals().len(), 20);
+}
+
+#[test]
+fn whichever_record_is_drawn_brings_its_addresses() {
+    let config = "[[zones]]\ndomain = 'svc.internal'\nmax_answers = 1\n";
+    let zones = zones_by(config, [testing::service_of("web", some_instances())]);
+    let ask = Ask::new("web.svc.internal", rtype::HTTPS).edns(1232, 0, 0, &[]);
+    let mut drawn = BTreeSet::new();
+    for seed in 0..20 {
+        let reply = ask.by(&zones, Transport::Udp, seed << 27);
+        let addresses = [
+            "a.web.svc.internal. 5 A 10.0.0.1",
+            "a.web.svc.internal. 5 AAAA 2001:db8::1",
+        ];
+        assert_eq!(reply.additionals(), addresses);
+        drawn.extend(reply.order());
+    }
+    assert_eq!(drawn, BTreeSet::from([A_443, A_8443].map(str::to_owned)));
 }
 
 #[test]

@@ -47,7 +47,9 @@ fn bits(
     width: usize,
     read: impl Fn(&[u8]) -> Option<u8>,
 ) -> Option<(u128, usize)> {
-    let labels: SmallVec<[&[u8]; 32]> = labels(name).collect();
+    // No more are worth a look than an address has.
+    let most = total / width + 1;
+    let labels: SmallVec<[&[u8]; 36]> = labels(name).take(most).collect();
     let free = total.checked_sub(labels.len() * width)?;
     let mut bits = 0;
     for label in labels.into_iter().rev() {

@@ -15,7 +15,9 @@ use std::net::IpAddr;
 use limit::Limit;
 use lists::{List, Lists, Number, Numbers};
 
-use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section, rtype};
+use smallvec::SmallVec;
+
+use crate::wire::{Answer, FIXED_BYTES, OWNER_IS_QUESTION, Section, rtype, wire_len};
 
 /// Holds the records of one type at one name, ready to be copied into an answer.
 ///
@@ -58,10 +60,13 @@ impl RrSet {
         let complete = if self.record_bytes != 0 && self.is_rotated() {
             self.write_rotated(answer, seed)
         } else {
-            let mut complete = true;
+            let (mut complete, mut any) = (true, false);
             self.each(seed, &mut |index| {
-                complete = answer.put(Section::Answer, 1, self.record(index));
-                complete
+                let fits = answer.put(Section::Answer, 1, self.record(index));
+                complete &= fits;
+                any |= fits;
+                // Where nothing has fitted yet, a shorter one may.
+                fits || !any
             });
             complete
         };
@@ -119,10 +124,20 @@ impl RrSet {
         let target = self.target_offset();
         let ends = self.list(List::AdditionalEnds);
         let additional = &self.bytes[self.records_bytes()..];
+        // Only of SRV records does each have a target of its own.
+        let mut seen = SmallVec::<[&[u8]; 8]>::new();
         // The same seed gives the same records in the same order.
         self.each(seed, &mut |index| {
             let offset = position + target;
-            position += self.record(index).len();
+            let record = self.record(index);
+            position += record.len();
+            if self.rtype != rtype::SRV {
+                let name = &record[target..][..wire_len(&record[target..])];
+                if seen.contains(&name) {
+                    return true;
+                }
+                seen.push(name);
+            }
             let mut records = without_owners(&additional[ends.span(index)]);
             records.all(|record| answer.put_owned_by(Section::Additional, offset, record))
         });

@@ -113,13 +113,10 @@ impl fmt::Display for Svcb<'_> {
 /// none.
 pub(crate) fn svcb(rtype: u16, records: &[Svcb<'_>], ttl: u32) -> Option<RrSet> {
     let mut builder = Builder::new(rtype, ttl);
-    let mut before = None;
     for record in records {
         let priority = record.priority.to_be_bytes();
         builder.push(&[&priority, record.target.as_bytes(), &[0], &record.params()]);
-        // The records of one instance stand side by side: its addresses come once, with the first.
-        let same = before.replace(&record.target) == Some(&record.target);
-        builder.push_additional(if same { &[] } else { record.addresses });
+        builder.push_additional(record.addresses);
     }
     builder.finish_some()
 }

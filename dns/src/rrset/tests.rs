@@ -8,12 +8,16 @@ use crate::{
 
 /// The set alone in an answer of at most `limit` bytes: its length and whether it was cut.
 fn write(set: &RrSet, limit: usize) -> (usize, bool) {
+    write_by(set, limit, 9)
+}
+
+fn write_by(set: &RrSet, limit: usize, seed: u64) -> (usize, bool) {
     let query = crate::testing::Ask::new("a", 1).bytes();
     let query = Query::parse(&query).unwrap();
     let mut out = [0; 2000];
     let mut answer = Answer::start(&query, None, &mut out, limit).unwrap();
     let start = answer.position();
-    set.write(&mut answer, 9);
+    set.write(&mut answer, seed);
     (answer.position() - start, answer.is_truncated())
 }
 
@@ -32,6 +36,17 @@ fn a_set_is_written_as_far_as_whole_records_go() {
         ] {
             assert_eq!(write(set, question + room), expected);
         }
+    }
+}
+
+#[test]
+fn no_answer_is_empty_where_one_of_the_records_fits() {
+    let names = [vec!["x"; 60].join("."), "y".to_owned()].map(|name| Name::parse(&name).unwrap());
+    let set = ptr(names.iter(), 5).unwrap();
+    let question = 12 + 3 + 4;
+    // Either is the first.
+    for seed in [0, u64::from(u32::MAX)] {
+        assert_eq!(write_by(&set, question + 100, seed), (12 + 3, true));
     }
 }
 

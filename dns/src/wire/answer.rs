@@ -197,7 +197,7 @@ pub(crate) fn pointer(offset: usize) -> [u8; 2] {
 }
 
 /// Returns the length of the name that `bytes` start with, up to the root's zero byte.
-fn wire_len(bytes: &[u8]) -> usize {
+pub(crate) fn wire_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(len @ 1..) = bytes.get(at) {
         at += 1 + usize::from(*len);

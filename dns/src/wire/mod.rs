@@ -10,7 +10,7 @@ mod answer;
 mod edns;
 mod query;
 
-pub(crate) use answer::{Answer, Section, fixed, pointer};
+pub(crate) use answer::{Answer, Section, fixed, pointer, wire_len};
 pub(crate) use edns::{Edns, ExtendedError, Opt};
 pub(crate) use query::{LowerCase, Query, Question};
 
