@@ -35,7 +35,7 @@ def instructions(program, kind, services, queries):
             "valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/out",
             program, str(services), str(queries), kind,
         ]
-        # One seed for every map, wherever the program is put in memory.
+        # The program stands at the same addresses in every run; what chance is left is in the seeds of maps.
         run = subprocess.run(
             ["setarch", "-R", *map(str, command)], capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
         )

@@ -10,7 +10,7 @@ const STARTS_MAX: usize = 256;
 /// Makes a task for one worker, of what the thread has; called there, and the task never leaves it.
 type Start<P> = Box<dyn FnOnce(&P) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
-/// The threads on which queries and requests are served, each with a runtime of its own.
+/// The threads on which requests and queries over TCP are served, each with a runtime of its own.
 ///
 /// Nothing is shared between them: what runs on one stays there, and so does its `P`, which all of its
 /// tasks have. They end when this is dropped, with whatever still runs on them.

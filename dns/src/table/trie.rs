@@ -289,8 +289,8 @@ impl<T> Leaf<T> {
 impl<T: Named> Leaf<T> {
     fn find(&self, hash: u64, name: &[u8]) -> Option<usize> {
         let tag = tag(hash);
-        let same = |at: usize| self.tags[at] == tag && self.entries[at].name() == name;
-        (0..self.tags.len()).find(|at| same(*at))
+        let mut all = self.tags.iter().zip(&self.entries);
+        all.position(|(one, entry)| *one == tag && entry.name() == name)
     }
 }
 
