@@ -225,7 +225,7 @@ fn a_zone_is_listed_and_exported() {
             &"svc.internal".into(),
             &"plain".into(),
             &5.into(),
-            &7.into()
+            &6.into()
         )
     );
     let exported = signpost.verb(&["zone", "export", "svc.internal."]);

@@ -61,6 +61,14 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         },
     },
     Exception {
+        reason: "nor does such a name keep the wildcard above away from it and those below",
+        parts: &[Code, Answers, Authorities, Additionals],
+        applies: |case, _| {
+            let denied = case.ours.code != REFUSED && case.ours.answers.is_empty();
+            denied && case.theirs.code == 0 && case.names.is_below_bare(&case.query.name)
+        },
+    },
+    Exception {
         reason: "wildcards make up no names with an underscore",
         parts: &[Code, Answers, Authorities, Additionals],
         applies: |case, _| {

@@ -83,6 +83,12 @@ impl Names {
         !self.existing.contains(&name) && candidates.any(|name| self.bare.contains(&name))
     }
 
+    /// Tells whether that is so of a name or of one above it.
+    pub(super) fn is_below_bare(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        self.is_bare(&name) || above(&name).any(|name| self.bare.contains(name))
+    }
+
     /// Makes a name: one of these, one like them or another one.
     pub(super) fn name(&self, rng: &mut Rng) -> String {
         // Many stand below a few.
