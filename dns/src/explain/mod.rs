@@ -176,6 +176,7 @@ impl Zones {
                             zone,
                             service,
                             view,
+                            part,
                             speaks: &speaks,
                         };
                         said.tell(to);
