@@ -5,6 +5,7 @@
 //! configured.
 
 mod access;
+mod aside;
 mod body;
 mod config;
 mod events;

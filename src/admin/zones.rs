@@ -7,6 +7,7 @@ use http::{Response, StatusCode};
 
 use super::{
     Admin,
+    aside::aside,
     body::{self, Body, Problem},
 };
 
@@ -15,14 +16,14 @@ const MASTER_FILE: &str = "text/dns";
 
 /// Lists the zones, with how much there is in each.
 pub(super) async fn list(admin: &Admin) -> Result<Response<Body>, Problem> {
-    let summaries = aside(admin, |zones| zones.summaries()).await?;
+    let summaries = look(admin, |zones| zones.summaries()).await?;
     Ok(body::json(StatusCode::OK, &summaries))
 }
 
 /// Shows a zone as a master file.
 pub(super) async fn show(admin: &Admin, domain: &str) -> Result<Response<Body>, Problem> {
     let wanted = domain.to_owned();
-    match aside(admin, move |zones| zones.export(&wanted)).await? {
+    match look(admin, move |zones| zones.export(&wanted)).await? {
         Some(file) => Ok(body::with_type(StatusCode::OK, MASTER_FILE, file)),
         None => Err(Problem::not_found(format!(
             "`{domain}` is no zone's domain"
@@ -30,17 +31,11 @@ pub(super) async fn show(admin: &Admin, domain: &str) -> Result<Response<Body>, 
     }
 }
 
-/// Looks at everything in the zones, away from the thread that sources and registry share.
-async fn aside<T: Send + 'static>(
+/// Looks at everything in the zones.
+async fn look<T: Send + 'static>(
     admin: &Admin,
     look: impl FnOnce(&Zones) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let zones: Arc<Zones> = admin.views.zones().load_full();
-    let looked = tokio::task::spawn_blocking(move || look(&zones)).await;
-    looked.map_err(|error| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("can't read the zones: {error}"),
-        )
-    })
+    aside(move || look(&zones)).await
 }
