@@ -1,30 +1,46 @@
 //! `/v1/explain/...`: how a name is answered, where a request goes, and why.
 
+use std::sync::Arc;
+
+use dns::Zones;
 use http::{Response, StatusCode};
 
 use super::{
     Admin,
+    aside::aside,
     body::{self, Body, Problem},
     router::Query,
 };
 
 /// Explains the answers for a DNS name.
-pub(super) fn name(admin: &Admin, name: &str) -> Result<Response<Body>, Problem> {
-    match admin.views.zones().load().explain(name) {
-        Some(explanation) => Ok(body::json(StatusCode::OK, &explanation)),
-        None => Err(Problem::not_found(format!(
+pub(super) async fn name(admin: &Admin, name: &str) -> Result<Response<Body>, Problem> {
+    let zones: Arc<Zones> = admin.views.zones().load_full();
+    let wanted = name.to_owned();
+    let explained = aside(move || {
+        let explanation = zones.explain(&wanted)?;
+        Some(body::json(StatusCode::OK, &explanation))
+    });
+    explained.await?.ok_or_else(|| {
+        Problem::not_found(format!(
             "`{name}` is in none of the zones; a query for it is refused"
-        ))),
-    }
+        ))
+    })
 }
 
 /// Explains where a request for `host` and `path` goes.
-pub(super) fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Problem> {
+pub(super) async fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Problem> {
     let host = query
         .value("host")
         .ok_or_else(|| Problem::bad_request("`host` is missing; give ?host=HOST&path=/PATH"))?;
-    let path = query.value("path").unwrap_or("/");
+    let (host, path) = (
+        host.to_owned(),
+        query.value("path").unwrap_or("/").to_owned(),
+    );
     let snapshot = admin.controls.snapshot();
-    let explanation = admin.views.proxy().table().explain(host, path, &snapshot);
-    Ok(body::json(StatusCode::OK, &explanation))
+    let table = admin.views.proxy().table();
+    aside(move || {
+        let explanation = table.explain(&host, &path, &snapshot);
+        body::json(StatusCode::OK, &explanation)
+    })
+    .await
 }

@@ -5,6 +5,7 @@
 //! configured.
 
 mod access;
+mod aside;
 mod body;
 mod config;
 mod events;
@@ -44,6 +45,8 @@ pub(crate) struct Admin {
     access: ArcSwap<Access>,
     /// Places for clients that wait for something, so that others find room.
     long_polls: Semaphore,
+    /// The place of the one who looks at everything in the zones, so that others wait.
+    whole_zones: Arc<Semaphore>,
 }
 
 /// How many clients wait for changes at a time: events and blocking queries.
@@ -65,6 +68,7 @@ impl Admin {
             draining,
             access: ArcSwap::from_pointee(Access::default()),
             long_polls: Semaphore::new(LONG_POLLS_MAX),
+            whole_zones: Arc::new(Semaphore::new(1)),
         })
     }
 

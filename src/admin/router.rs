@@ -60,8 +60,10 @@ async fn route(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response
         (&Method::GET, ["v1", "zones"]) => return zones::list(&admin).await,
         (&Method::GET, ["v1", "zones", domain]) => return zones::show(&admin, domain).await,
         (&Method::GET, ["v1", "events"]) => return events::stream(admin),
-        (&Method::GET, ["v1", "explain", "dns", name]) => return explain::name(&admin, name),
-        (&Method::GET, ["v1", "explain", "route"]) => return explain::route(&admin, &query),
+        (&Method::GET, ["v1", "explain", "dns", name]) => {
+            return explain::name(&admin, name).await;
+        }
+        (&Method::GET, ["v1", "explain", "route"]) => return explain::route(&admin, &query).await,
         (&Method::POST, ["v1", "reload"]) => return reload::reload(&admin).await,
         (_, ["v1", "services", _, "instances", _]) => &[&Method::PUT, &Method::DELETE],
         (_, ["v1", "services", _, "instances", _, "renew"] | ["v1", "reload"]) => &[&Method::POST],

@@ -1,6 +1,7 @@
 //! Why a name is answered as it is.
 
 mod browsing;
+mod limit;
 mod reverse;
 mod view;
 
@@ -43,8 +44,14 @@ pub struct Explanation {
     pub note: Option<String>,
     /// The records, in no particular order.
     pub records: Vec<ExplainedRecord>,
-    /// The instances that could be among the records and aren't.
+    /// The instances that could be among the records and aren't, a thousand at most.
     pub left_out: Vec<LeftOut>,
+    /// How many more there are of these than are listed.
+    #[serde(skip_serializing_if = "limit::is_zero")]
+    pub more_left_out: usize,
+    /// The notes of which there may be one for each instance or service, also those that aren't told.
+    #[serde(skip)]
+    warnings: usize,
 }
 
 /// Says which instance a record is for.
@@ -97,12 +104,14 @@ impl Zones {
                 }
                 None => self.explain_absence(zone, relative, &mut explanation),
             }
+            explanation.add_more_warnings();
             explanation.add_losses(self.lost(zone));
             return Some(explanation);
         }
         let found = self.reverse_of(name.as_bytes())?;
         let mut explanation = self.start(&name, found.words);
         self.explain_reverse(&name, &found, &mut explanation);
+        explanation.add_more_warnings();
         explanation.add_losses(self.lost_anywhere());
         Some(explanation)
     }
@@ -119,6 +128,8 @@ impl Zones {
             note: None,
             records: Vec::new(),
             left_out: Vec::new(),
+            more_left_out: 0,
+            warnings: 0,
         }
     }
 
@@ -176,6 +187,7 @@ impl Zones {
                             zone,
                             service,
                             view,
+                            part,
                             speaks: &speaks,
                         };
                         said.tell(to);
@@ -260,18 +272,11 @@ impl Explanation {
         });
     }
 
-    fn leave_out(&mut self, service: &Service, instance: &Instance, reason: String) {
-        self.left_out.push(LeftOut {
-            reason,
-            instance: ExplainedInstance::new(service, instance),
-        });
-    }
-
     /// Says that the records are those of a service of which no instance is available.
     fn add_last_resort(&mut self, excerpt: &Excerpt<'_>) {
         if excerpt.last_resort {
             let name = &excerpt.service.name;
-            self.add_note(&format!(
+            self.add_warning(&format!(
                 "no instance of {name} is available: \
                  all that have an address and aren't draining are told (all_down)"
             ));
@@ -291,7 +296,7 @@ impl Explanation {
     /// Warns of a record whose target is the name of a service too, and so has that one's addresses.
     fn add_namesake(&mut self, zone: &Zone, service: &Service, instance: &Instance, target: &Name) {
         if let Some(other) = zone.namesake(service, instance) {
-            self.add_note(&format!(
+            self.add_warning(&format!(
                 "{target} is service {other} too: a client that looks it up gets that one's addresses"
             ));
         }

@@ -51,8 +51,40 @@ fn who_answers_and_who_is_left_out_is_told() {
 #[test]
 fn a_name_with_two_claims_tells_which_of_them_counts() {
     let explanation = some_zones().explain("b.web.svc.internal").unwrap();
-    assert_eq!(records(&explanation), ["A 127.0.0.1", "TXT "]);
+    assert_eq!(records(&explanation), ["A 127.0.0.1"]);
     assert_eq!(left_out(&explanation), ["b: a service is called so itself"]);
+}
+
+#[test]
+fn what_is_said_of_an_instance_is_what_is_answered() {
+    let config = "[[zones]]\ndomain = 'svc.internal'\nttl = '9s'\nnegative_ttl = '4s'\n";
+    let down = |id: &str, attributes: &[(&str, &str)]| {
+        let mut instance = testing::instance(id, "10.0.0.1", 80);
+        instance.state = State::Down;
+        for (key, value) in attributes {
+            instance.attributes.insert((*key).into(), (*value).into());
+        }
+        instance
+    };
+    let long = "x".repeat(300);
+    let some = [("a", "1"), ("bad=key", "2"), ("long", &long), ("z", "ä b")];
+    let web = [
+        down("none", &[]),
+        down("some", &some),
+        down("bad", &[("", "v")]),
+    ];
+    let zones = zones_by(config, [testing::service_of("web", web)]);
+    let explain = |id: &str| zones.explain(&format!("{id}.web.svc.internal")).unwrap();
+    let none = explain("none");
+    assert_eq!(records(&none), <[String; 0]>::default());
+    assert_eq!(left_out(&none), ["none: its state is down"]);
+    assert_eq!((none.rcode.label(), none.ttl), ("NOERROR", 4));
+    let nobody = "no instance is there to answer with";
+    assert_eq!(none.note.as_deref(), Some(nobody));
+    let some = explain("some");
+    assert_eq!(records(&some), ["TXT a=1 z=ä b"]);
+    assert_eq!((some.ttl, some.note), (9, None));
+    assert_eq!(records(&explain("bad")), ["TXT "], "one empty string");
 }
 
 #[test]
@@ -190,10 +222,13 @@ fn names_without_records_are_explained_too() {
 fn what_a_source_may_yet_say_is_not_denied() {
     let mut down = testing::instance("d", "10.0.0.1", 80);
     down.state = State::Down;
+    let mut told = testing::instance("t", "10.0.0.2", 80);
+    told.state = State::Down;
+    told.attributes.insert("rack".into(), "r1".into());
     let known = testing::snapshot(
         3,
         [
-            testing::service_of("gone", [down]),
+            testing::service_of("gone", [down, told]),
             testing::service("web.group", &[("a", 1)]),
         ],
     );
@@ -207,8 +242,9 @@ fn what_a_source_may_yet_say_is_not_denied() {
     let waiting = ("SERVFAIL", 0, "not known yet: waiting for zk".to_owned());
     assert_eq!(explain("group"), waiting);
     assert_eq!(explain("gone"), waiting);
+    assert_eq!(explain("d.gone"), waiting, "it has no TXT either");
     let note = "other types get SERVFAIL: waiting for zk".to_owned();
-    assert_eq!(explain("d.gone"), ("NOERROR", 5, note));
+    assert_eq!(explain("t.gone"), ("NOERROR", 5, note));
     assert_eq!(explain("web.group"), ("NOERROR", 5, String::new()));
 }
 
@@ -285,7 +321,7 @@ fn an_alias_is_told_with_the_instances_that_it_stands_for() {
     let is_down = vec!["b: its state is down".to_owned()];
     assert_eq!(explain("db"), (alias.clone(), is_down.clone()));
     assert_eq!(explain("a.db"), (alias, vec![]));
-    assert_eq!(explain("b.db"), (vec!["TXT ".to_owned()], is_down.clone()));
+    assert_eq!(explain("b.db"), (vec![], is_down.clone()));
     let srv = vec!["SRV 0 1 1 db.example.".to_owned()];
     assert_eq!(explain("_db._tcp"), (srv, is_down));
     let unresolved = vec!["b: its host name is not resolved".to_owned()];
@@ -346,10 +382,6 @@ fn an_explanation_is_json() {
             "records": [
                 {
                     "type": "A", "content": "10.0.0.3", "service": "web", "id": "c",
-                    "source": "test", "path": "/test/c"
-                },
-                {
-                    "type": "TXT", "content": "", "service": "web", "id": "c",
                     "source": "test", "path": "/test/c"
                 },
             ],

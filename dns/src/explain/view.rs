@@ -5,13 +5,22 @@ use std::sync::Arc;
 use registry::{Exclusion, Instance, Service};
 
 use super::{Explanation, address_type};
-use crate::{name::Name, rrset::Srv, schemes::View, wire::rtype, zone::Zone};
+use crate::{
+    name::{self, Name},
+    rrset::{RrSet, Srv},
+    schemes::View,
+    table::Part,
+    wire::rtype,
+    zone::Zone,
+};
 
 /// What one service says at a name, and whether it is the one that is asked for a type.
 pub(super) struct Said<'a> {
     pub(super) zone: &'a Zone,
     pub(super) service: &'a Service,
     pub(super) view: View<'a>,
+    /// What the name answers with.
+    pub(super) part: &'a Part,
     pub(super) speaks: &'a dyn Fn(u16) -> bool,
 }
 
@@ -26,15 +35,7 @@ impl Said<'_> {
                 View::Instance(_) => self.tell_addresses(instance, to),
                 _ => self.tell_port(instance, to),
             }
-            if !(self.speaks)(rtype::TXT) {
-                return;
-            }
-            let pairs = instance
-                .attributes
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"));
-            let text = pairs.collect::<Vec<_>>().join(" ");
-            to.add(self.service, instance, "TXT", text);
+            self.tell_text(instance, to);
             return;
         }
         for instance in &self.service.instances {
@@ -110,6 +111,18 @@ impl Said<'_> {
         }
     }
 
+    /// Adds what is said of an instance beside where it is, as it is answered: there may be less than it
+    /// has attributes, or nothing.
+    fn tell_text(&self, instance: &Instance, to: &mut Explanation) {
+        if !(self.speaks)(rtype::TXT) {
+            return;
+        }
+        let sets = self.part.sets.iter().filter(|set| set.rtype == rtype::TXT);
+        for (_, content) in sets.flat_map(RrSet::records) {
+            to.add(self.service, instance, "TXT", text(content));
+        }
+    }
+
     /// Adds where an instance speaks HTTP; that it doesn't is nothing to be told.
     fn tell_http(&self, instance: &Instance, to: &mut Explanation) {
         let rtype = self.view.svcb_type();
@@ -131,4 +144,10 @@ impl Said<'_> {
 /// Says why nothing of a service is told at a name that another service has a better claim to.
 fn hidden() -> String {
     "a service is called so itself".to_owned()
+}
+
+/// Writes the strings of a TXT record, with spaces between them; they are built like a name's labels.
+fn text(content: &[u8]) -> String {
+    let strings: Vec<_> = name::labels(content).map(String::from_utf8_lossy).collect();
+    strings.join(" ")
 }

@@ -6,15 +6,22 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::{self, Write};
+use std::{
+    cmp::Ordering,
+    fmt::{self, Write},
+};
 
 use names::Contents;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::{
     Scheme, Zones,
     name::{self, Name},
 };
+
+/// Enough room for the starts of a name's labels, each of which takes two bytes at least.
+const LABELS_ROOM: usize = 128;
 
 /// Says what a zone is and how much there is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,7 +90,7 @@ impl Zones {
     fn write(&self, contents: Contents<'_>, file: &mut String) -> fmt::Result {
         self.write_head(contents, file)?;
         let mut names: Vec<_> = contents.names(self);
-        names.sort_by_cached_key(|(name, _)| canonical(name));
+        names.sort_unstable_by(|(one, _), (other, _)| canonical(one, other));
         for (name, standing) in &names {
             let owner = text::Absolute(name.as_bytes());
             let before = file.len();
@@ -130,9 +137,25 @@ impl Zones {
     }
 }
 
-/// Returns what names are sorted by: their labels from the right (RFC 4034, section 6.1).
-fn canonical(name: &Name) -> Vec<Box<[u8]>> {
-    let mut labels: Vec<Box<[u8]>> = name::labels(name.as_bytes()).map(Box::from).collect();
-    labels.reverse();
-    labels
+/// Compares names as they are sorted: by their labels from the right (RFC 4034, section 6.1).
+fn canonical(one: &Name, other: &Name) -> Ordering {
+    from_right(one.as_bytes()).cmp(from_right(other.as_bytes()))
+}
+
+/// Lists the labels of a name from the right; takes no memory, for all names are compared many times.
+fn from_right(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut starts = SmallVec::<[u8; LABELS_ROOM]>::new();
+    let mut start = 0;
+    for label in name::labels(name) {
+        // A name has less than 256 bytes.
+        starts.push(start as u8);
+        start += 1 + label.len();
+    }
+    let mut end = start;
+    starts.into_iter().rev().map(move |start| {
+        let start = usize::from(start);
+        let label = &name[start + 1..end];
+        end = start;
+        label
+    })
 }

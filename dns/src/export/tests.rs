@@ -7,6 +7,7 @@ use registry::{Instance, Port, Protocol, Snapshot, State, testing};
 use super::*;
 use crate::{
     Config, Transport,
+    name::NameBuf,
     testing::{Ask, zones, zones_by},
     wire::rtype,
     zones::tests::{CONFIGS, services},
@@ -87,6 +88,42 @@ proptest! {
         });
         prop_assert!(names.is_sorted(), "{}", file);
     }
+}
+
+proptest! {
+    #[test]
+    fn names_are_compared_by_their_labels_from_the_right(
+        names in prop::collection::vec(prop::collection::vec("[a-c\\x00.*-]{1,3}", 0..6), 2),
+    ) {
+        let [one, other] = [0, 1].map(|index: usize| {
+            let mut name = NameBuf::default();
+            let labels: &Vec<String> = &names[index];
+            labels.iter().for_each(|label| name.push(label).unwrap());
+            let labels: Vec<_> = labels.iter().rev().map(|label| label.as_bytes()).collect();
+            (name.finish(), labels)
+        });
+        prop_assert_eq!(canonical(&one.0, &other.0), one.1.cmp(&other.1));
+    }
+}
+
+#[test]
+fn names_are_sorted_as_in_the_rfc() {
+    let rfc = [
+        "example",
+        "a.example",
+        "yljkjljk.a.example",
+        "z.a.example",
+        "zabc.a.example",
+        "z.example",
+        "\u{1}.z.example",
+        "*.z.example",
+        "\u{7f}.z.example",
+    ];
+    let names = rfc.map(|name| Name::parse(name).unwrap());
+    assert!(names.is_sorted_by(|one, other| canonical(one, other).is_lt()));
+    let most = Name::parse(&["a"; 127].join(".")).unwrap();
+    assert_eq!(canonical(&most, &most), Ordering::Equal);
+    assert_eq!(canonical(&most, &names[0]), Ordering::Less);
 }
 
 fn some_zones() -> Zones {
