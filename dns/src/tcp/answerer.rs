@@ -32,6 +32,11 @@ impl Answerer {
         self.counters.connection_closed();
     }
 
+    /// Counts a connection that is closed for another to have its place.
+    pub(super) fn connection_evicted(&self) {
+        self.counters.connection_evicted();
+    }
+
     /// Counts how long the answers of a turn took.
     pub(super) fn answers_made(&self, duration: Duration, answers: usize) {
         self.counters

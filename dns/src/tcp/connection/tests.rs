@@ -34,7 +34,8 @@ async fn pair() -> (Connection, TcpStream) {
     let (client, accepted) = tokio::join!(client, listener.accept());
     let (stream, peer) = accepted.unwrap();
     let answerer = Arc::new(Answerer::new(zones, Arc::default()));
-    let connection = Connection::new(stream, peer.ip(), answerer, LIMITS);
+    let seat = Arc::new(Seat::new(Instant::now(), Arc::default()));
+    let connection = Connection::new(stream, peer.ip(), answerer, seat, LIMITS);
     (connection, client.unwrap())
 }
 
