@@ -41,7 +41,7 @@ pub fn serve_tcp(
 ) -> impl Future<Output = io::Result<Infallible>> + Send + use<> {
     let connections_max = config.tcp_connections_max;
     let limits = Limits::new(config);
-    let answerer = Arc::new(Answerer::new(zones, counters));
+    let answerer = Arc::new(Answerer::new(zones, counters, limits.idle_timeout));
     async move {
         let listener = TcpListener::from_std(listener)?;
         accept(listener, answerer, connections_max, limits).await

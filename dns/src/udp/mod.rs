@@ -125,6 +125,7 @@ fn serve(
                 message,
                 client: client.ip(),
                 transport: Transport::Udp,
+                keepalive: None,
                 now,
                 seed: random.u64(..),
             };

@@ -33,7 +33,7 @@ async fn pair() -> (Connection, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().unwrap());
     let (client, accepted) = tokio::join!(client, listener.accept());
     let (stream, peer) = accepted.unwrap();
-    let answerer = Arc::new(Answerer::new(zones, Arc::default()));
+    let answerer = Arc::new(Answerer::new(zones, Arc::default(), LIMITS.idle_timeout));
     let seat = Arc::new(Seat::new(Instant::now(), Arc::default()));
     let connection = Connection::new(stream, peer.ip(), answerer, seat, LIMITS);
     (connection, client.unwrap())

@@ -41,6 +41,19 @@ async fn idle_connections_are_closed_and_half_a_query_is_idle() {
 }
 
 #[tokio::test]
+async fn clients_are_told_the_time_that_the_listener_keeps_to() {
+    let running = run(crowd(1), |config| {
+        config.tcp_idle_timeout = config::Duration::from_secs(3);
+    });
+    // As after a reload: the zones are of a configuration with another timeout.
+    running.zones.store(Arc::new(zones(crowd(1))));
+    let query = Ask::new("web.svc.internal", rtype::A).options(&[(11, &[])]);
+    let answer = ask(&running, &query.bytes()).await.unwrap();
+    let option = [0, 11, 0, 2, 0, 30];
+    assert!(answer.ends_with(&option), "{answer:?}");
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let running = run(crowd(1000), |config| config.tcp_connections_max = 1);
     let query = Ask::new("web.svc.internal", rtype::A).bytes();
