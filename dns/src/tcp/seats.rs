@@ -193,7 +193,8 @@ impl Seat {
         }
     }
 
-    fn ask(&self) {
+    /// Asks the connection to leave, if it is idle when it sees that.
+    pub(super) fn ask(&self) {
         self.asked.store(self.active(), Relaxed);
         self.call.notify_one();
     }
