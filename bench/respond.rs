@@ -67,6 +67,7 @@ fn answer_all(zones: &Zones, messages: &[Vec<u8>], queries: usize) -> usize {
             message: &messages[n % messages.len()],
             client: [127, 0, 0, 1].into(),
             transport: Transport::Udp,
+            keepalive: None,
             now: 0,
             seed: n as u64,
         };

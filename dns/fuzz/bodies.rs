@@ -42,14 +42,15 @@ pub(crate) fn respond(data: &[u8]) {
     let Some((how, message)) = data.split_first() else {
         return;
     };
-    let (transport, limit) = match how % 2 {
-        0 => (Transport::Udp, UDP_BYTES_MAX),
-        _ => (Transport::Tcp, usize::from(u16::MAX)),
+    let (transport, keepalive, limit) = match how % 2 {
+        0 => (Transport::Udp, None, UDP_BYTES_MAX),
+        _ => (Transport::Tcp, Some(100), usize::from(u16::MAX)),
     };
     let request = Request {
         message,
         client: [192, 0, 2, 1].into(),
         transport,
+        keepalive,
         now: 1_800_000_000,
         seed: u64::from(*how),
     };

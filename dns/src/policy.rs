@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use config::Duration;
-
 use crate::{
     Config, Cookies, RateLimitConfig,
     wire::{CLASS_CH, OWNER_IS_QUESTION, fixed, rtype},
@@ -17,8 +15,6 @@ pub(crate) struct Policy {
     /// Makes and checks cookies; without it there are none.
     pub(crate) cookies: Option<Arc<Cookies>>,
     cookies_required: bool,
-    /// How long a TCP connection is kept without a query, in units of 100 ms (RFC 7828).
-    pub(crate) tcp_keepalive: u16,
     /// The name of this server (RFC 5001); empty when it isn't told.
     pub(crate) nsid: Box<[u8]>,
     /// The whole TXT record of `version.bind` in class CH.
@@ -36,7 +32,6 @@ impl Policy {
             udp_payload_max: config.udp_payload_max,
             cookies: None,
             cookies_required: config.cookies.required,
-            tcp_keepalive: keepalive(config.tcp_idle_timeout),
             nsid: config.nsid.as_bytes().into(),
             chaos_version: chaos_record(&config.chaos.version),
             chaos_id: chaos_record(&config.chaos.id),
@@ -48,11 +43,6 @@ impl Policy {
     pub(crate) fn demands_cookies(&self) -> bool {
         self.cookies_required && self.cookies.is_some()
     }
-}
-
-/// Returns a timeout in units of 100 ms, at most what 16 bits hold.
-fn keepalive(timeout: Duration) -> u16 {
-    u16::try_from(timeout.get().as_millis() / 100).unwrap_or(u16::MAX)
 }
 
 /// Encodes a TXT record in class CH with a text of at most 255 bytes; `None` without one.

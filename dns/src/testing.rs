@@ -84,6 +84,9 @@ impl Ask {
     }
 }
 
+/// What is told of how long a connection is kept.
+pub(crate) const KEEPALIVE: u16 = 258;
+
 /// An EDNS option, byte by byte.
 pub(crate) fn option(code: u16, content: &[u8]) -> Vec<u8> {
     let len = content.len() as u16;
@@ -105,6 +108,7 @@ pub(crate) fn reply(zones: &Zones, query: &[u8], transport: Transport, seed: u64
         message: query,
         client: CLIENT,
         transport,
+        keepalive: (transport == Transport::Tcp).then_some(KEEPALIVE),
         now: NOW,
         seed,
     };

@@ -48,7 +48,8 @@ pub struct Config {
     pub udp_payload_max: u16,
     /// How long a TCP connection may stay without a whole query.
     pub tcp_idle_timeout: Duration,
-    /// How many TCP connections each listener of each worker keeps; more have to wait.
+    /// How many TCP connections each listener of each worker keeps; for one more the one that has
+    /// been idle longest is closed.
     pub tcp_connections_max: usize,
     /// How many queries are answered on a TCP connection before it is closed; 0 is no limit.
     pub tcp_queries_max: u64,

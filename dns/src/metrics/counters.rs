@@ -25,6 +25,8 @@ pub struct Counters {
     pub(super) dropped: Number,
     pub(super) unsent: Number,
     pub(super) tcp_connections: Number,
+    /// Connections that were idle longest when there was no room for another.
+    pub(super) tcp_evicted: Number,
     /// How long answers take, by transport: UDP, TCP.
     pub(super) durations: [Histogram; 2],
 }
@@ -49,6 +51,7 @@ impl Default for Counters {
             dropped: Number::default(),
             unsent: Number::default(),
             tcp_connections: Number::default(),
+            tcp_evicted: Number::default(),
             durations: Default::default(),
         }
     }
@@ -117,5 +120,9 @@ impl Counters {
 
     pub(crate) fn connection_closed(&self) {
         self.tcp_connections.subtract(1);
+    }
+
+    pub(crate) fn connection_evicted(&self) {
+        self.tcp_evicted.add(1);
     }
 }

@@ -38,7 +38,7 @@ pub struct Metrics {
 type Description = (&'static str, &'static str, fn(&Counters) -> &Number);
 
 /// The counters without labels.
-const COUNTERS: [Description; 3] = [
+const COUNTERS: [Description; 4] = [
     (
         "signpost_dns_truncated_answers",
         "Answers that send the client to TCP (TC)",
@@ -53,6 +53,11 @@ const COUNTERS: [Description; 3] = [
         "signpost_dns_unsent_answers",
         "Answers that the system didn't take",
         |one| &one.unsent,
+    ),
+    (
+        "signpost_dns_tcp_evicted_connections",
+        "Idle connections that were closed for others to have their place",
+        |one| &one.tcp_evicted,
     ),
 ];
 

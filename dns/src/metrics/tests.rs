@@ -61,6 +61,8 @@ fn what_the_threads_count_is_summed_up() {
     two.connection_opened();
     two.connection_opened();
     two.connection_closed();
+    one.connection_evicted();
+    two.connection_evicted();
     contains(
         &metrics,
         &[
@@ -80,6 +82,7 @@ fn what_the_threads_count_is_summed_up() {
             "signpost_dns_dropped_queries_total 1",
             "signpost_dns_unsent_answers_total 0",
             "signpost_dns_tcp_connections 1",
+            "signpost_dns_tcp_evicted_connections_total 2",
         ],
     );
     assert!(!metrics_text(&metrics).contains("(other)"));

@@ -1,6 +1,6 @@
 //! What of EDNS an answer depends on, and what it says by it.
 
-use super::{Request, Transport};
+use super::Request;
 use crate::{
     CookieKind,
     cookie::COOKIE_BYTES,
@@ -24,9 +24,7 @@ pub(super) fn answer_edns<'a>(
         dnssec_ok: edns.dnssec_ok,
         nsid: nsid.filter(|_| edns.nsid_asked),
         subnet: edns.subnet,
-        // Over UDP there is nothing to keep, and the option is ignored.
-        keepalive: (request.transport == Transport::Tcp && edns.keepalive_asked)
-            .then_some(policy.tcp_keepalive),
+        keepalive: request.keepalive.filter(|_| edns.keepalive_asked),
         cookie,
     };
     (kind, Some(opt))

@@ -46,6 +46,9 @@ pub struct Request<'a> {
     pub client: IpAddr,
     /// What the query came by.
     pub transport: Transport,
+    /// How long the connection is kept without a query, in units of 100 ms, for clients that ask
+    /// (RFC 7828); `None` over UDP, where there is nothing to keep.
+    pub keepalive: Option<u16>,
     /// The time in seconds since 1970.
     pub now: u32,
     /// Decides the order of records.

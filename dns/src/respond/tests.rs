@@ -691,6 +691,7 @@ proptest! {
             message: &query,
             client: CLIENT,
             transport: Transport::Tcp,
+            keepalive: Some(1),
             now: NOW,
             seed: 1,
         };

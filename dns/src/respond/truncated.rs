@@ -57,6 +57,7 @@ mod tests {
             message: query,
             client: CLIENT,
             transport: Transport::Udp,
+            keepalive: None,
             now: NOW,
             seed: 1,
         };

@@ -14,12 +14,23 @@ pub(super) const LENGTH_BYTES: usize = 2;
 pub(super) struct Answerer {
     zones: Arc<ArcSwap<Zones>>,
     counters: Arc<Counters>,
+    /// How long a connection is kept without a query, as clients are told.
+    keepalive: u16,
 }
 
 impl Answerer {
-    /// Creates one that tells `counters` of what it does.
-    pub(super) fn new(zones: Arc<ArcSwap<Zones>>, counters: Arc<Counters>) -> Self {
-        Self { zones, counters }
+    /// Creates one that tells `counters` of what it does, and clients how long an idle connection
+    /// is kept.
+    pub(super) fn new(
+        zones: Arc<ArcSwap<Zones>>,
+        counters: Arc<Counters>,
+        idle_timeout: Duration,
+    ) -> Self {
+        Self {
+            zones,
+            counters,
+            keepalive: keepalive(idle_timeout),
+        }
     }
 
     /// Counts a connection that was opened.
@@ -30,6 +41,11 @@ impl Answerer {
     /// Counts a connection that is closed.
     pub(super) fn connection_closed(&self) {
         self.counters.connection_closed();
+    }
+
+    /// Counts a connection that is closed for another to have its place.
+    pub(super) fn connection_evicted(&self) {
+        self.counters.connection_evicted();
     }
 
     /// Counts how long the answers of a turn took.
@@ -63,6 +79,7 @@ impl Answerer {
                     message,
                     client,
                     transport: Transport::Tcp,
+                    keepalive: Some(self.keepalive),
                     now,
                     seed,
                 };
@@ -77,6 +94,11 @@ impl Answerer {
         }
         input.len() - rest.len()
     }
+}
+
+/// Returns a timeout in units of 100 ms, at most what 16 bits hold.
+fn keepalive(timeout: Duration) -> u16 {
+    u16::try_from(timeout.as_millis() / 100).unwrap_or(u16::MAX)
 }
 
 /// Takes the first message off a stream's bytes; `None` while its end isn't there.
@@ -96,6 +118,13 @@ pub(super) fn has_message(mut bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timeouts_are_told_in_tenths_of_a_second() {
+        for (millis, units) in [(10_000, 100), (250, 2), (3 * 3_600_000, u16::MAX)] {
+            assert_eq!(keepalive(Duration::from_millis(millis)), units);
+        }
+    }
 
     #[test]
     fn a_message_is_taken_when_its_last_byte_is_there() {

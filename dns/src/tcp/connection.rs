@@ -2,7 +2,8 @@
 
 use std::{
     future::poll_fn,
-    io, mem,
+    io,
+    mem::{self, MaybeUninit},
     net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -10,9 +11,11 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
+    sync::futures::Notified,
     time::{Instant, Sleep, sleep, timeout},
 };
 
@@ -20,6 +23,7 @@ use super::{
     Limits,
     answerer::{Answerer, has_message},
     scratch::{self, Answers, Scratch},
+    seats::Seat,
 };
 
 /// How many turns a connection has in a row before the worker's other tasks have theirs.
@@ -30,6 +34,7 @@ pub(super) struct Connection {
     stream: TcpStream,
     client: IpAddr,
     answerer: Arc<Answerer>,
+    seat: Arc<Seat>,
     idle_timeout: Duration,
     /// How many messages more may come.
     queries_left: u64,
@@ -53,7 +58,8 @@ struct Outbox {
 enum Turn {
     /// There may be more to do.
     Done,
-    /// The client sends no more and has all answers, or has been idle for too long.
+    /// The client sends no more and has all answers, or has been idle for too long, or longer than
+    /// others when there was no room for another.
     Over,
     /// The client has had as many answers as it may.
     LimitReached,
@@ -65,6 +71,7 @@ impl Connection {
         stream: TcpStream,
         client: IpAddr,
         answerer: Arc<Answerer>,
+        seat: Arc<Seat>,
         limits: Limits,
     ) -> Self {
         answerer.connection_opened();
@@ -72,6 +79,7 @@ impl Connection {
             stream,
             client,
             answerer,
+            seat,
             idle_timeout: limits.idle_timeout,
             queries_left: limits.queries_max,
             active: Instant::now(),
@@ -80,8 +88,10 @@ impl Connection {
         }
     }
 
-    /// Answers until the client is done or has been idle for too long.
+    /// Answers until the client is done, has been idle for too long, or has to make room.
     pub(super) async fn serve(mut self) -> io::Result<()> {
+        let seat = Arc::clone(&self.seat);
+        let mut call = pin!(seat.call());
         let mut idle = pin!(sleep(self.idle_timeout));
         let mut in_a_row = 0;
         loop {
@@ -89,14 +99,20 @@ impl Connection {
                 let turn = self.poll_turn(context);
                 if turn.is_pending() {
                     in_a_row = 0;
-                    return self.poll_idle(idle.as_mut(), context).map(Ok);
+                    seat.set_busy(self.has_unread_answers());
+                    let over = match self.poll_idle(idle.as_mut(), context) {
+                        Poll::Pending => self.poll_asked(&seat, call.as_mut(), context),
+                        over => over,
+                    };
+                    return over.map(Ok);
                 }
                 turn
             });
             match turn.await? {
                 Turn::Done => in_a_row += 1,
                 Turn::Over => return Ok(()),
-                Turn::LimitReached => return self.say_goodbye().await,
+                // In a box, for a connection that waits to take less.
+                Turn::LimitReached => return Box::pin(self.say_goodbye(&seat, call)).await,
             }
             if in_a_row == TURNS_IN_A_ROW {
                 in_a_row = 0;
@@ -117,6 +133,30 @@ impl Connection {
             }
             timer.as_mut().reset(deadline);
         }
+    }
+
+    /// Waits until the connection has to make room for another.
+    fn poll_asked<'a>(
+        &self,
+        seat: &'a Seat,
+        call: Pin<&mut Notified<'a>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Turn> {
+        let is_idle = || !self.has_unread_answers() && !self.has_unread_queries();
+        ready!(seat.poll_asked(call, is_idle, context));
+        self.answerer.connection_evicted();
+        Poll::Ready(Turn::Over)
+    }
+
+    /// Tells whether the client has left answers unread.
+    fn has_unread_answers(&self) -> bool {
+        !self.outbox.bytes.is_empty()
+    }
+
+    /// Tells whether the system has something from the client that hasn't been read.
+    fn has_unread_queries(&self) -> bool {
+        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit(); 1]);
+        peeked.is_ok_and(|bytes| bytes > 0)
     }
 
     /// Writes what is left of earlier answers, and then answers what has come.
@@ -170,6 +210,7 @@ impl Connection {
         // What isn't answered doesn't keep a connection open.
         if answers.count() > 0 {
             self.active = Instant::now();
+            self.seat.set_active(self.active);
             let duration = self.active - received;
             self.answerer.answers_made(duration, answers.count());
         }
@@ -179,10 +220,16 @@ impl Connection {
     /// Says that no more is answered, and lets the client have what was.
     ///
     /// A client that is still sending when a connection is closed gets a reset, which can overtake
-    /// the answers. So what it sends is passed over until it has seen the end.
-    async fn say_goodbye(mut self) -> io::Result<()> {
+    /// the answers. So what it sends is passed over until it has seen the end, or has to make room.
+    async fn say_goodbye<'a>(
+        mut self,
+        seat: &'a Seat,
+        mut call: Pin<&mut Notified<'a>>,
+    ) -> io::Result<()> {
         self.inbox = Vec::new();
         self.stream.shutdown().await?;
+        seat.set_busy(false);
+        let asked = poll_fn(|context| seat.poll_asked(call.as_mut(), || true, context));
         let stream = &mut self.stream;
         let ended = poll_fn(|context| {
             scratch::with(|scratch| {
@@ -195,7 +242,13 @@ impl Connection {
                 }
             })
         });
-        timeout(self.idle_timeout, ended).await.unwrap_or(Ok(()))
+        tokio::select! {
+            ended = timeout(self.idle_timeout, ended) => ended.unwrap_or(Ok(())),
+            () = asked => {
+                self.answerer.connection_evicted();
+                Ok(())
+            }
+        }
     }
 }
 

@@ -7,15 +7,17 @@
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::net::TcpListener;
 
 use crate::{Config, Counters, Zones};
 use answerer::Answerer;
 use connection::Connection;
+use seats::Seats;
 
 mod answerer;
 mod connection;
 mod scratch;
+mod seats;
 
 /// How long the loop rests when no connection can be accepted, such as for want of file
 /// descriptors.
@@ -24,8 +26,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Answers the queries that come by the connections of `listener`, until the future is dropped,
 /// which closes them.
 ///
-/// It is meant for a worker's current-thread runtime. When `tcp_connections_max` are open, further
-/// ones wait in the system's queue. A connection that waits for its client holds no buffers.
+/// It is meant for a worker's current-thread runtime. When `tcp_connections_max` are open and
+/// another client comes, the connection that has been idle longest is closed; while none is idle,
+/// the client has to wait. A connection that waits for its client holds no buffers.
 ///
 /// # Errors
 ///
@@ -38,7 +41,7 @@ pub fn serve_tcp(
 ) -> impl Future<Output = io::Result<Infallible>> + Send + use<> {
     let connections_max = config.tcp_connections_max;
     let limits = Limits::new(config);
-    let answerer = Arc::new(Answerer::new(zones, counters));
+    let answerer = Arc::new(Answerer::new(zones, counters, limits.idle_timeout));
     async move {
         let listener = TcpListener::from_std(listener)?;
         accept(listener, answerer, connections_max, limits).await
@@ -73,11 +76,8 @@ async fn accept(
     connections_max: usize,
     limits: Limits,
 ) -> io::Result<Infallible> {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-    let mut connections = JoinSet::new();
+    let mut seats = Seats::new(connections_max);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             // A client that has gone again.
@@ -88,13 +88,13 @@ async fn accept(
                 continue;
             }
         };
-        while connections.try_join_next().is_some() {}
-        let connection = Connection::new(stream, peer.ip(), Arc::clone(&answerer), limits);
-        connections.spawn(async move {
+        let seat = seats.make_room().await;
+        let answerer = Arc::clone(&answerer);
+        let connection = Connection::new(stream, peer.ip(), answerer, Arc::clone(&seat), limits);
+        seats.seat(seat, async move {
             if let Err(error) = connection.serve().await {
                 tracing::debug!(%error, "a connection for DNS over TCP broke");
             }
-            drop(place);
         });
     }
 }

@@ -130,6 +130,7 @@ fn serve(
                 message,
                 client: client.ip(),
                 transport: Transport::Udp,
+                keepalive: None,
                 now,
                 seed: random.u64(..),
             };

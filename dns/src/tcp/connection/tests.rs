@@ -33,8 +33,9 @@ async fn pair() -> (Connection, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().unwrap());
     let (client, accepted) = tokio::join!(client, listener.accept());
     let (stream, peer) = accepted.unwrap();
-    let answerer = Arc::new(Answerer::new(zones, Arc::default()));
-    let connection = Connection::new(stream, peer.ip(), answerer, LIMITS);
+    let answerer = Arc::new(Answerer::new(zones, Arc::default(), LIMITS.idle_timeout));
+    let seat = Arc::new(Seat::new(Instant::now(), Arc::default()));
+    let connection = Connection::new(stream, peer.ip(), answerer, seat, LIMITS);
     (connection, client.unwrap())
 }
 
@@ -150,4 +151,36 @@ async fn the_timer_goes_by_the_last_query() {
     assert_eq!(is_over(&connection), None);
     time::advance(Duration::from_secs(2)).await;
     assert_eq!(is_over(&connection), Some(Turn::Over));
+}
+
+#[tokio::test]
+async fn who_has_sent_something_does_not_make_room() {
+    let (mut connection, mut client) = pair().await;
+    let seat = Arc::clone(&connection.seat);
+    let mut call = pin!(seat.call());
+    let mut leaves = |connection: &Connection| {
+        poll_fn(|context| connection.poll_asked(&seat, call.as_mut(), context)).now_or_never()
+    };
+    assert_eq!(leaves(&connection), None, "nobody has asked");
+    // It is there, though the runtime hasn't heard of it.
+    client.write_all(&[0]).await.unwrap();
+    seat.ask();
+    assert_eq!(leaves(&connection), None);
+    assert_eq!(turn(&mut connection).await, Turn::Done);
+    assert_eq!(leaves(&connection), None, "it has to be asked again");
+    seat.ask();
+    assert_eq!(leaves(&connection), Some(Turn::Over));
+}
+
+#[tokio::test]
+async fn who_was_active_after_being_asked_does_not_make_room() {
+    let (connection, _client) = pair().await;
+    let seat = Arc::clone(&connection.seat);
+    let mut call = pin!(seat.call());
+    time::pause();
+    seat.ask();
+    time::advance(Duration::from_secs(1)).await;
+    seat.set_active(Instant::now());
+    let leaves = poll_fn(|context| connection.poll_asked(&seat, call.as_mut(), context));
+    assert_eq!(leaves.now_or_never(), None);
 }
