@@ -8,9 +8,9 @@
 //! and that live as long as the [`Batch`]. The pointers are taken from the arrays' elements, each
 //! from its own field so that none is made invalid by a later one, and anew before each call for
 //! every element that was looked at since (to borrow the others along with them, and not touch them,
-//! is no use of them); the lengths that go with them are those of the elements
-//! pointed to, and the kernel is told no more headers than there are. Nothing of what the kernel
-//! wrote is read beyond the length that it gave, and that is checked against the element's.
+//! is no use of them); the lengths that go with them are those of the elements pointed to, and the
+//! kernel is told no more headers than there are. Nothing of what the kernel wrote is read beyond the
+//! length that it gave, and that is checked against the element's.
 #![allow(unsafe_code)]
 
 use std::{

@@ -236,10 +236,10 @@ impl Registry {
         // Texts that are known already are kept, and no second time.
         let known = held.entries.get_key_value(&entry.key);
         let key = known.map_or(entry.key, |(key, _)| key.clone());
-        let known = self.records.get_key_value(&entry.service);
-        let service = known.map_or(entry.service, |(name, _)| name.clone());
+        let named = self.records.get_key_value(&entry.service);
+        let service = named.map_or(entry.service, |(name, _)| name.clone());
         let record = Record::new(source, &key, service, entry.instances);
-        if held.entries.get(&key) == Some(&record) {
+        if known.is_some_and(|(_, old)| *old == record) {
             // The same to clients; the newer revision is kept for `explain`.
             held.entries.insert(key, record);
             return;

@@ -129,33 +129,32 @@ fn service_binding(content: &[u8]) -> Option<String> {
 
 /// Writes one parameter; `None` where it would need more quoting than every server understands.
 fn parameter(key: u16, value: &[u8]) -> Option<String> {
-    let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
     Some(match key {
         ALPN => format!("alpn={}", list(alpn(value)?)?),
         NO_DEFAULT_ALPN if value.is_empty() => "no-default-alpn".to_owned(),
         PORT => format!("port={}", u16::from_be_bytes(value.try_into().ok()?)),
-        IPV4_HINT => {
-            let (hints, []) = value.as_chunks() else {
-                return None;
-            };
-            let hints = hints.iter().map(|hint: &[u8; 4]| Ipv4Addr::from(*hint));
-            format!(
-                "ipv4hint={}",
-                list(hints.map(|hint| hint.to_string()).collect())?
-            )
-        }
-        IPV6_HINT => {
-            let (hints, []) = value.as_chunks() else {
-                return None;
-            };
-            let hints = hints.iter().map(|hint: &[u8; 16]| Ipv6Addr::from(*hint));
-            format!(
-                "ipv6hint={}",
-                list(hints.map(|hint| hint.to_string()).collect())?
-            )
-        }
+        IPV4_HINT => format!("ipv4hint={}", hints::<_, Ipv4Addr>(value)?),
+        IPV6_HINT => format!("ipv6hint={}", hints::<_, Ipv6Addr>(value)?),
         _ => return None,
     })
+}
+
+/// Writes addresses of `N` bytes each; `None` where there is none, or not a whole one.
+fn hints<const N: usize, A: From<[u8; N]> + ToString>(value: &[u8]) -> Option<String> {
+    let (hints, []) = value.as_chunks::<N>() else {
+        return None;
+    };
+    list(
+        hints
+            .iter()
+            .map(|hint| A::from(*hint).to_string())
+            .collect(),
+    )
+}
+
+/// Writes items with commas between them; `None` where there is none.
+fn list(items: Vec<String>) -> Option<String> {
+    (!items.is_empty()).then(|| items.join(","))
 }
 
 /// Reads a list of protocol ids.

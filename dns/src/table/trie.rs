@@ -68,7 +68,10 @@ struct Leaf<T> {
 
 impl<T: Named + Clone> Trie<T> {
     pub(super) fn get(&self, name: &[u8]) -> Option<&T> {
-        let hash = self.hash(name);
+        self.find(self.hash(name), name)
+    }
+
+    fn find(&self, hash: u64, name: &[u8]) -> Option<&T> {
         let mut branch = &self.root;
         let mut shift = 0;
         loop {
@@ -85,8 +88,9 @@ impl<T: Named + Clone> Trie<T> {
 
     /// Returns what stands at a name, to be changed; it must keep its name.
     pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut T> {
-        self.get(name)?;
         let hash = self.hash(name);
+        // What isn't there must not cost a copy.
+        self.find(hash, name)?;
         let mut branch = Arc::make_mut(&mut self.root);
         let mut shift = 0;
         loop {
@@ -114,8 +118,8 @@ impl<T: Named + Clone> Trie<T> {
 
     /// Removes what stands at a name, if anything does.
     pub(super) fn remove(&mut self, name: &[u8]) {
-        if self.get(name).is_some() {
-            let hash = self.hash(name);
+        let hash = self.hash(name);
+        if self.find(hash, name).is_some() {
             Arc::make_mut(&mut self.root).remove(0, hash, name);
             self.len -= 1;
         }
