@@ -1,13 +1,22 @@
 //! The section `[proxy]` of the configuration.
 
+mod limits;
+mod route;
+mod timeouts;
+
 use std::{net::SocketAddr, path::PathBuf};
 
-use config::{Duration, Problem, Size};
+use config::{Problem, Size};
 use ipnet::IpNet;
 use registry::ServiceName;
 use serde::{Deserialize, Serialize};
 
-use crate::{Balancer, http};
+pub use self::{
+    limits::Limits,
+    route::{Route, RouteTimeouts},
+    timeouts::Timeouts,
+};
+use crate::Balancer;
 
 /// Configures the proxy.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -53,75 +62,6 @@ pub enum Protocol {
     Http,
 }
 
-/// Configures one route.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// The host, `shop.example.com`, or all hosts below one, `*.example.com`; any host when left
-    /// out.
-    #[serde(default)]
-    pub host: Option<String>,
-    /// The path and all below it: `/api` is for `/api` and `/api/v1`, not for `/apiary`.
-    #[serde(default)]
-    pub path_prefix: Option<String>,
-    /// The service that gets the requests.
-    pub service: ServiceName,
-    /// How an instance is chosen.
-    #[serde(default)]
-    pub balancer: Option<Balancer>,
-    /// Other timeouts than the proxy's.
-    #[serde(default)]
-    pub timeouts: RouteTimeouts,
-}
-
-/// Overrides some timeouts for one route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RouteTimeouts {
-    /// As [`Timeouts::connect`].
-    pub connect: Option<Duration>,
-    /// As [`Timeouts::request`].
-    pub request: Option<Duration>,
-    /// As [`Timeouts::stream_idle`].
-    pub stream_idle: Option<Duration>,
-}
-
-/// Configures how long things may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Timeouts {
-    /// Until a connection to an instance stands; 1 s.
-    pub connect: Duration,
-    /// Until a request's head is there, from its first byte or the connection's begin; 10 s.
-    pub header: Duration,
-    /// Between two requests on a client's connection; 60 s.
-    pub idle: Duration,
-    /// From the last byte of a request until the head of its response; 60 s.
-    pub request: Duration,
-    /// Between two pieces of a body; 60 s.
-    pub stream_idle: Duration,
-    /// Without a byte through a tunnel (WebSocket) either way; 1 h.
-    pub tunnel: Duration,
-    /// Before an unused connection to an instance is closed; 4 s, as many servers close after 5 s.
-    pub upstream_idle: Duration,
-}
-
-/// Configures how much things may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// The longest request line; 8 KiB.
-    pub request_line_bytes: Size,
-    /// The largest head of a request or response, with its first line; 64 KiB.
-    pub header_bytes: Size,
-    /// The most header lines of a request or response; 100, at most 256.
-    pub headers: usize,
-    /// The most clients' connections of one worker; what is above waits to be accepted; 16384.
-    pub connections: usize,
-    /// The most unused connections that one worker keeps to one instance; 64.
-    pub upstream_idle: usize,
-}
-
 /// Configures what happens when an instance fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -157,32 +97,6 @@ impl Default for Config {
             limits: Limits::default(),
             retries: Retries::default(),
             access_log: AccessLog::default(),
-        }
-    }
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(1),
-            header: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            request: Duration::from_secs(60),
-            stream_idle: Duration::from_secs(60),
-            tunnel: Duration::from_secs(3600),
-            upstream_idle: Duration::from_secs(4),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request_line_bytes: Size::from_bytes(8 << 10),
-            header_bytes: Size::from_bytes(64 << 10),
-            headers: 100,
-            connections: 16_384,
-            upstream_idle: 64,
         }
     }
 }
@@ -233,102 +147,6 @@ impl Config {
                 Problem::new(format!("routes[{at}].service"), reason)
             })
             .collect()
-    }
-}
-
-impl Route {
-    /// Returns the host in the form in which hosts are compared: lower case, no final dot.
-    pub(crate) fn normal_host(&self) -> Option<String> {
-        let host = self.host.as_deref()?;
-        Some(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
-    }
-
-    /// Returns the path prefix without a final slash; empty for all paths.
-    pub(crate) fn normal_path(&self) -> &str {
-        self.path_prefix
-            .as_deref()
-            .unwrap_or("")
-            .trim_end_matches('/')
-    }
-
-    fn problem(&self, before: &[Self]) -> Option<Problem> {
-        if let Some(host) = &self.host {
-            let name = host.strip_prefix("*.").unwrap_or(host);
-            if name.is_empty() || name.contains('*') || http::host::host(name).is_none() {
-                let reason = format!("`{host}` is neither a host nor `*.` and a host");
-                return Some(Problem::new("host", reason));
-            }
-            if name.contains(':') && !name.ends_with(']') {
-                let reason = format!("`{host}` has a port, which routes don't look at");
-                return Some(Problem::new("host", reason));
-            }
-        }
-        if let Some(path) = self.path_prefix.as_deref() {
-            if !path.starts_with('/') {
-                let reason = format!("`{path}` does not begin with a slash");
-                return Some(Problem::new("path_prefix", reason));
-            }
-            if path.contains(['?', '#']) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-                let reason = format!("`{path}` is not a path as it stands in a request");
-                return Some(Problem::new("path_prefix", reason));
-            }
-        }
-        let times = &self.timeouts;
-        let times = [
-            ("timeouts.connect", times.connect),
-            ("timeouts.request", times.request),
-            ("timeouts.stream_idle", times.stream_idle),
-        ];
-        for (key, timeout) in times {
-            if timeout.is_some_and(|timeout| timeout.get().is_zero()) {
-                return Some(Problem::new(key, "`0s` leaves no time"));
-            }
-        }
-        let matches = |route: &Self| (route.normal_host(), route.normal_path().to_owned());
-        let twin = before
-            .iter()
-            .position(|other| matches(other) == matches(self))?;
-        let reason = format!("matches just what routes[{twin}] matches, and would never be used");
-        Some(Problem::new("", reason))
-    }
-}
-
-impl Timeouts {
-    fn problems(&self) -> Vec<Problem> {
-        let all = [
-            ("connect", self.connect),
-            ("header", self.header),
-            ("idle", self.idle),
-            ("request", self.request),
-            ("stream_idle", self.stream_idle),
-            ("tunnel", self.tunnel),
-        ];
-        all.into_iter()
-            .filter(|(_, timeout)| timeout.get().is_zero())
-            .map(|(key, _)| Problem::new(format!("timeouts.{key}"), "`0s` leaves no time"))
-            .collect()
-    }
-}
-
-impl Limits {
-    fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut bound = |key: &str, value: usize, least: usize, most: usize| {
-            if !(least..=most).contains(&value) {
-                let reason = format!("`{value}` is not between {least} and {most}");
-                problems.push(Problem::new(format!("limits.{key}"), reason));
-            }
-        };
-        bound(
-            "request_line_bytes",
-            self.request_line_bytes.bytes(),
-            64,
-            1 << 20,
-        );
-        bound("header_bytes", self.header_bytes.bytes(), 256, 16 << 20);
-        bound("headers", self.headers, 1, http::HEADERS_MAX);
-        bound("connections", self.connections, 1, 1 << 24);
-        problems
     }
 }
 
