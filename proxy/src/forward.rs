@@ -141,7 +141,9 @@ impl Stream {
     ) -> Attempt {
         let in_flight = endpoint.begin();
         let kept = match fresh {
-            false => worker.upstreams.take(endpoint),
+            false => worker
+                .upstreams
+                .take(endpoint, !(self.is_idempotent && self.outgoing.is_repeatable)),
             true => None,
         };
         let reused = kept.is_some();

@@ -43,14 +43,15 @@ struct Idle {
 impl Upstreams {
     /// Takes a connection on which the endpoint has sent nothing since, neither an end nor bytes.
     ///
-    /// Asks the system: what the runtime knows may be older than what came in meanwhile, and a
-    /// byte that nobody asked for would be read as the begin of the next response.
-    pub(crate) fn take(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
+    /// The runtime knows what had come in when it last asked the system. For a request that must not
+    /// be sent twice (`once`) the system is asked again: an end that came meanwhile would be its
+    /// failure, where another request goes to another connection.
+    pub(crate) fn take(&self, endpoint: &Arc<Endpoint>, once: bool) -> Option<TcpStream> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&Arc::as_ptr(endpoint))?;
         loop {
             let stream = slot.idle.pop()?.stream;
-            if is_silent(&stream) {
+            if is_open(&stream) && (!once || is_silent(&stream)) {
                 return Some(stream);
             }
         }
