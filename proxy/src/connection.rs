@@ -19,6 +19,8 @@ use crate::{
     forward::{Client, Forwarded, Stream},
     gate::Ticket,
     http::{Buffer, Scan, forwarded::Sender, head::scan, problem, response::Asked},
+    ledger::Account,
+    metrics::Took,
     plan::Plan,
     socket::{linger, poll_read, read, write_all},
     timer::Timer,
@@ -59,9 +61,6 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
             break after;
         }
         connection.is_fresh = false;
-        connection
-            .timer
-            .set(connection.worker.bounds().timeouts.idle.get());
     };
     match after {
         After::Next | After::Leave => {}
@@ -115,6 +114,8 @@ struct Ended {
     bytes: u64,
     error: Option<Error>,
     aborted: bool,
+    /// When it was over; unsaid where nobody has looked.
+    at: Option<Instant>,
 }
 
 impl Connection {
@@ -220,8 +221,9 @@ impl Connection {
         let plan = Plan::new(&worker, sender, &mut self.input, head, started);
         let (mut stream, ended, after) = match plan.stream {
             Ok(mut stream) => {
-                let (ended, after) = self.forward(&mut stream).await;
-                (Some(stream), ended, after)
+                let account = worker.account(&stream.pool.service);
+                let (ended, after) = self.forward(&mut stream, &account).await;
+                (Some((stream, account)), ended, after)
             }
             Err(error) => {
                 let (ended, after) = self.answer(error, plan.asked, plan.keep_alive).await;
@@ -230,14 +232,14 @@ impl Connection {
         };
         worker.counters.requests_in_flight.subtract(1);
         self.record(started, &ended, stream.as_ref(), plan.version, &plan.line);
-        if let Some(stream) = &mut stream {
+        if let Some((stream, _)) = &mut stream {
             worker.give_output(mem::take(&mut stream.outgoing.bytes));
         }
         worker.give_output(plan.line);
         after
     }
 
-    async fn forward(&mut self, stream: &mut Stream) -> (Ended, After) {
+    async fn forward(&mut self, stream: &mut Stream, account: &Account) -> (Ended, After) {
         let client = Client {
             stream: &mut self.stream,
             input: &mut self.input,
@@ -245,13 +247,14 @@ impl Connection {
         };
         let ticket = &self.ticket;
         match stream
-            .forward(&self.worker, client, || ticket.is_closing())
+            .forward(&self.worker, account, client, || ticket.is_closing())
             .await
         {
             Forwarded::Replied(reply) => {
                 let ended = Ended {
                     status: Some(reply.status),
                     bytes: reply.bytes,
+                    at: Some(reply.ended),
                     ..Ended::default()
                 };
                 let after = match reply.keeps_client {
@@ -295,8 +298,8 @@ impl Connection {
                 let ended = Ended {
                     status,
                     bytes,
-                    error: None,
                     aborted: true,
+                    ..Ended::default()
                 };
                 (ended, if reset { After::Reset } else { After::Leave })
             }
@@ -318,6 +321,7 @@ impl Connection {
             bytes,
             error: Some(error),
             aborted: !sent,
+            at: None,
         };
         let next = keep_alive && sent;
         (ended, if next { After::Next } else { After::Linger })
@@ -336,12 +340,15 @@ impl Connection {
         &self,
         started: Instant,
         ended: &Ended,
-        stream: Option<&Stream>,
+        forwarded: Option<&(Stream, Rc<Account>)>,
         version: u64,
         line: &[u8],
     ) {
         let counters = &self.worker.counters;
-        let duration = started.elapsed();
+        let end = ended.at.unwrap_or_else(Instant::now);
+        let duration = end.saturating_duration_since(started);
+        self.timer
+            .set_from(end, self.worker.bounds().timeouts.idle.get());
         // Without a status the client has left before it was answered.
         let status = ended.status.unwrap_or(499);
         if let Some(count) = counters.responses.get(usize::from(status / 100)) {
@@ -350,11 +357,20 @@ impl Connection {
         if let Some(error) = ended.error {
             counters.errors[error.index()].add(1);
         }
-        counters.duration.observe(duration);
+        let took = Took::new(duration);
+        counters.duration.observe(took);
+        self.ticket.tally().record(status, took);
+        let stream = forwarded.map(|(stream, account)| {
+            account.tally.record(status, took);
+            stream
+        });
+        let asked = stream.and_then(|stream| stream.asked.as_ref());
+        if let Some(asked) = asked {
+            asked.slot.tally.record(status, took);
+        }
         if !self.worker.logs() {
             return;
         }
-        let endpoint = stream.and_then(|stream| stream.endpoint.as_ref());
         let outcome = Outcome {
             status,
             bytes: ended.bytes,
@@ -362,7 +378,7 @@ impl Connection {
             attempts: stream.map_or(0, |stream| stream.attempts),
             version,
             service: stream.map(|stream| stream.pool.service.as_str()),
-            instance: endpoint.map(|(id, address)| (id.as_str(), *address)),
+            instance: asked.map(|asked| (asked.endpoint.id.as_str(), asked.address)),
             error: ended.error,
             aborted: ended.aborted,
         };

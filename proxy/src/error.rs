@@ -34,11 +34,13 @@ pub(crate) enum Error {
     UpstreamMalformed,
     #[error("the instance did not respond in time")]
     UpstreamTimeout,
+    #[error("the instance answered {0}, and no other one answered at all")]
+    UpstreamStatus(u16),
 }
 
 impl Error {
     /// Every error once, for counting.
-    pub(crate) const CODES: [&'static str; 15] = [
+    pub(crate) const CODES: [&'static str; 16] = [
         "bad_request",
         "version_not_supported",
         "transfer_coding_not_supported",
@@ -54,6 +56,7 @@ impl Error {
         "upstream_reset",
         "upstream_malformed",
         "upstream_timeout",
+        "upstream_status",
     ];
 
     /// Returns the place of the code in [`CODES`](Self::CODES).
@@ -74,6 +77,7 @@ impl Error {
             Self::UpstreamReset => 12,
             Self::UpstreamMalformed => 13,
             Self::UpstreamTimeout => 14,
+            Self::UpstreamStatus(_) => 15,
         }
     }
 
@@ -91,7 +95,10 @@ impl Error {
             Self::RequestLineTooLong => 414,
             Self::HeaderTooLarge | Self::BadRequest(Malformed::Headers) => 431,
             Self::ConnectMethod | Self::BadRequest(Malformed::Coding) => 501,
-            Self::UpstreamRefused | Self::UpstreamReset | Self::UpstreamMalformed => 502,
+            Self::UpstreamRefused
+            | Self::UpstreamReset
+            | Self::UpstreamMalformed
+            | Self::UpstreamStatus(_) => 502,
             Self::NoInstance | Self::Unsynced => 503,
             Self::ConnectTimeout | Self::UpstreamTimeout => 504,
             Self::BadRequest(Malformed::Version) => 505,

@@ -2,20 +2,20 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use registry::InstanceId;
 use smallvec::SmallVec;
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
-    Balancer, Endpoint, Worker,
-    config::Timeouts,
+    Balancer, Endpoint, Retries, Worker,
+    config::{Statuses, Timeouts},
     endpoint::InFlight,
     error::Error,
     exchange::{self, Fault, Lines, Outgoing, Reply, Terms},
     http::Buffer,
+    ledger::Account,
     pool::Pool,
     timer::{Elapsed, Timer},
-    upstream,
+    upstream::{self, Slot},
 };
 
 /// Holds one request on its way: what is sent, where it may go, and what is known of it for the
@@ -30,12 +30,20 @@ pub(crate) struct Stream {
     pub(crate) pool: Arc<Pool>,
     pub(crate) balancer: Balancer,
     pub(crate) timeouts: Timeouts,
-    pub(crate) attempts_max: usize,
+    pub(crate) retries: Retries,
     pub(crate) upstream_idle_max: usize,
     /// How many times it was sent or tried to be.
     pub(crate) attempts: usize,
-    /// Whom it was sent to last.
-    pub(crate) endpoint: Option<(InstanceId, SocketAddr)>,
+    /// Whom it was sent to last, and at which address.
+    pub(crate) asked: Option<Asked>,
+}
+
+/// Names whom a request was sent to.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) address: SocketAddr,
+    pub(crate) slot: Rc<Slot>,
 }
 
 /// Lends what the client's connection has.
@@ -83,18 +91,29 @@ enum Attempt {
     },
 }
 
+impl Attempt {
+    /// Another endpoint may do better.
+    fn elsewhere(error: Error) -> Self {
+        Self::Again {
+            error,
+            reused: false,
+        }
+    }
+}
+
 impl Stream {
     /// Asks one endpoint after the other, as far as the request may be repeated.
     pub(crate) async fn forward(
         &mut self,
         worker: &Rc<Worker>,
+        account: &Account,
         mut client: Client<'_>,
         is_closing: impl Fn() -> bool,
     ) -> Forwarded {
         let mut tried: SmallVec<[Arc<Endpoint>; 3]> = SmallVec::new();
         let mut last = Error::NoInstance;
         let mut may_repeat_same = false;
-        let mut left = self.attempts_max;
+        let mut left = self.retries.attempts;
         let mut is_pardoned = false;
         while left > 0 {
             let other = self.pool.pick(self.balancer, worker.random(), &tried);
@@ -105,10 +124,18 @@ impl Stream {
                 break;
             };
             if self.attempts > 0 {
+                // What failed an old connection only was no try.
+                if !may_repeat_same && !account.retry(Instant::now(), &self.retries) {
+                    worker.counters.retries_refused.add(1);
+                    break;
+                }
                 worker.counters.retries.add(1);
             }
             self.attempts += 1;
-            self.endpoint = Some((endpoint.id.clone(), endpoint.address));
+            self.terms.unwanted = match left > 1 {
+                true => self.unwanted(account, &tried, &endpoint),
+                false => Statuses::default(),
+            };
             match self
                 .attempt(worker, &mut client, &endpoint, may_repeat_same, &is_closing)
                 .await
@@ -140,10 +167,17 @@ impl Stream {
         is_closing: impl Fn() -> bool,
     ) -> Attempt {
         let in_flight = endpoint.begin();
+        let slot = worker.slot(endpoint, &self.pool.service);
+        let asked = self.asked.insert(Asked {
+            endpoint: Arc::clone(endpoint),
+            address: endpoint.address,
+            slot: Rc::clone(&slot),
+        });
+        if self.attempts > 1 {
+            asked.slot.tally.retries.add(1);
+        }
         let kept = match fresh {
-            false => worker
-                .upstreams
-                .take(endpoint, !(self.is_idempotent && self.outgoing.is_repeatable)),
+            false => slot.take(!self.is_repeatable()),
             true => None,
         };
         let reused = kept.is_some();
@@ -153,10 +187,7 @@ impl Stream {
                 Ok(stream) => stream,
                 Err(error) => {
                     endpoint.fail();
-                    return Attempt::Again {
-                        error,
-                        reused: false,
-                    };
+                    return Attempt::elsewhere(error);
                 }
             },
         };
@@ -178,20 +209,18 @@ impl Stream {
         if let Ok(reply) = done
             && reply.status == 101
         {
-            return Attempt::Over(Forwarded::Switched(
-                reply,
-                Switched {
-                    upstream,
-                    input,
-                    in_flight,
-                },
-            ));
+            let switched = Switched {
+                upstream,
+                input,
+                in_flight,
+            };
+            return Attempt::Over(Forwarded::Switched(reply, switched));
         }
         worker.give_buffer(input);
         match done {
             Ok(reply) => {
                 if reply.keeps_upstream {
-                    self.keep(worker, endpoint, upstream);
+                    slot.put(upstream, reply.ended, self.upstream_idle_max);
                 }
                 Attempt::Over(Forwarded::Replied(reply))
             }
@@ -207,16 +236,29 @@ impl Stream {
                     endpoint.fail();
                 }
                 let error = Error::UpstreamReset;
-                match self.outgoing.is_repeatable && (self.is_idempotent || unsent) {
+                let may = self.is_repeatable() || (unsent && self.outgoing.is_repeatable);
+                match may {
                     true => Attempt::Again { error, reused },
                     false => Attempt::Over(Forwarded::Failed(error)),
                 }
+            }
+            Fault::Unwanted { status } => {
+                endpoint.fail();
+                Attempt::elsewhere(Error::UpstreamStatus(status))
             }
             Fault::Failed(error) => {
                 if error.status() >= 500 {
                     endpoint.fail();
                 }
-                Attempt::Over(Forwarded::Failed(error))
+                // The rest of the time is another one's.
+                let goes_on = error == Error::UpstreamTimeout
+                    && self.retries.per_try.is_some()
+                    && self.is_repeatable()
+                    && self.started.elapsed() < self.timeouts.request.get();
+                match goes_on {
+                    true => Attempt::elsewhere(error),
+                    false => Attempt::Over(Forwarded::Failed(error)),
+                }
             }
             Fault::Aborted {
                 status,
@@ -230,6 +272,30 @@ impl Stream {
         }
     }
 
+    /// Returns the statuses after which another endpoint can be asked, when `next` gives one.
+    fn unwanted(
+        &self,
+        account: &Account,
+        tried: &[Arc<Endpoint>],
+        next: &Arc<Endpoint>,
+    ) -> Statuses {
+        if self.retries.statuses == Statuses::default() || !self.is_repeatable() {
+            return Statuses::default();
+        }
+        let mut tried: SmallVec<[Arc<Endpoint>; 3]> = tried.into();
+        tried.push(Arc::clone(next));
+        let has_other = self.pool.pick(self.balancer, 0, &tried).is_some();
+        match has_other && account.may_retry(Instant::now(), &self.retries) {
+            true => self.retries.statuses,
+            false => Statuses::default(),
+        }
+    }
+
+    /// Tells whether it can be sent again, and means the same then.
+    fn is_repeatable(&self) -> bool {
+        self.outgoing.is_repeatable && (self.is_idempotent || self.retries.non_idempotent)
+    }
+
     /// Connects to the first address of an endpoint at which somebody is.
     async fn connect(
         &mut self,
@@ -238,6 +304,7 @@ impl Stream {
         endpoint: &Endpoint,
     ) -> Result<TcpStream, Error> {
         worker.counters.upstream_connects.add(1);
+        let slot = self.asked.as_ref().map(|asked| Rc::clone(&asked.slot));
         let end = Instant::now() + self.timeouts.connect.get();
         let mut last = Error::UpstreamRefused;
         let addresses = endpoint.addresses();
@@ -245,23 +312,24 @@ impl Stream {
         for (left, address) in (1..=all).rev().zip(addresses) {
             // One that is silent leaves the others their share of the time.
             timer.set(end.saturating_duration_since(Instant::now()) / left);
-            self.endpoint = Some((endpoint.id.clone(), address));
+            if let Some(asked) = &mut self.asked {
+                asked.address = address;
+            }
             match timer.guard(upstream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => {
+                    if let Some(slot) = slot {
+                        slot.tally.connections.add(1);
+                    }
+                    return Ok(stream);
+                }
                 Ok(Err(_)) => last = Error::UpstreamRefused,
                 Err(Elapsed) => last = Error::ConnectTimeout,
             }
         }
         worker.counters.upstream_connect_failures.add(1);
-        Err(last)
-    }
-
-    /// Keeps a connection for later, while its endpoint may still be asked.
-    fn keep(&self, worker: &Worker, endpoint: &Arc<Endpoint>, stream: TcpStream) {
-        let service = &self.pool.service;
-        if worker.with_table(|table| table.contains(service, endpoint)) {
-            let (now, most) = (Instant::now(), self.upstream_idle_max);
-            worker.upstreams.put(endpoint, service, stream, now, most);
+        if let Some(slot) = slot {
+            slot.tally.connect_failures.add(1);
         }
+        Err(last)
     }
 }

@@ -4,15 +4,19 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
+    sync::Arc,
     task::Waker,
 };
 
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
+use crate::metrics::Tally;
+
 /// Knows the connections that one listener has accepted on one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
+    tally: Arc<Tally>,
     closing: Cell<bool>,
     next: Cell<u64>,
     /// What wakes each connection, once it has waited for a request.
@@ -29,8 +33,20 @@ pub(crate) struct Ticket {
 }
 
 impl Gate {
+    /// Creates the gate of a listener that `tally` counts for.
+    pub(crate) fn new(tally: Arc<Tally>) -> Self {
+        Self {
+            tally,
+            closing: Cell::default(),
+            next: Cell::default(),
+            connections: RefCell::default(),
+            left: Notify::default(),
+        }
+    }
+
     /// Lets a connection in.
     pub(crate) fn enter(self: &Rc<Self>) -> Ticket {
+        self.tally.connections.add(1);
         let number = self.next.get();
         self.next.set(number + 1);
         self.connections.borrow_mut().insert(number, None);
@@ -58,6 +74,11 @@ impl Gate {
 }
 
 impl Ticket {
+    /// Returns what counts for the listener.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.gate.tally
+    }
+
     /// Tells whether the connection should end.
     pub(crate) fn is_closing(&self) -> bool {
         self.gate.closing.get()
@@ -85,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_gate_is_empty_when_the_last_one_has_left() {
-        let gate = Rc::new(Gate::default());
+        let gate = Rc::new(Gate::new(Arc::default()));
         let (one, two) = (gate.enter(), gate.enter());
         assert!(!one.is_closing());
         gate.close();

@@ -28,6 +28,7 @@ mod explain;
 mod forward;
 mod gate;
 mod http;
+mod ledger;
 mod listener;
 mod metrics;
 mod plan;
@@ -44,7 +45,7 @@ pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
     AccessLog as AccessLogConfig, Config, Limits, Listener, Protocol, Retries, Route,
-    RouteTimeouts, Timeouts,
+    RouteTimeouts, Statuses, Timeouts,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict};

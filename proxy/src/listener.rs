@@ -4,6 +4,7 @@ use std::{
     io,
     net::{self, SocketAddr},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -69,7 +70,9 @@ pub async fn serve(
     // What is accepted inherits it.
     SockRef::from(&listener).set_tcp_nodelay(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let gate = Rc::new(Gate::default());
+    let address: Arc<str> = listener.local_addr()?.to_string().into();
+    let tally = worker.metrics().listeners.tally([address]);
+    let gate = Rc::new(Gate::new(tally));
     worker.start_ticking();
     let accepting = async {
         loop {

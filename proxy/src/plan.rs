@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     Balancer, RouteTable, Worker, access_log,
-    config::{RouteTimeouts, Timeouts},
+    config::{RouteTimeouts, Statuses, Timeouts},
     error::Error,
     exchange::{Outgoing, Terms},
     forward::Stream,
@@ -166,19 +166,24 @@ fn stream(
             keep_alive: request.keeps_alive(),
             expects_continue: request.expects_continue(),
             wants_upgrade: request.wants_upgrade(),
-            request: timeouts.request.get(),
+            request: bounds
+                .retries
+                .per_try
+                .map_or(timeouts.request, |time| time.min(timeouts.request))
+                .get(),
             stream_idle: timeouts.stream_idle.get(),
             header_bytes: bounds.limits.header_bytes.bytes(),
             headers: bounds.limits.headers.min(HEADERS_MAX),
+            unwanted: Statuses::default(),
         },
         started,
         is_idempotent: request.is_idempotent(),
         pool: way.pool,
         balancer: way.balancer,
         timeouts,
-        attempts_max: bounds.retries.attempts,
+        retries: bounds.retries,
         upstream_idle_max: bounds.limits.upstream_idle,
         attempts: 0,
-        endpoint: None,
+        asked: None,
     }
 }

@@ -6,6 +6,7 @@ use std::{
     io,
     mem::MaybeUninit,
     net::SocketAddr,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -16,22 +17,26 @@ use registry::ServiceName;
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::{Endpoint, RouteTable};
+use crate::{
+    Endpoint, RouteTable,
+    metrics::{Metrics, Tally},
+};
 
 /// Keeps one worker's unused connections.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
     /// By the endpoint's place in memory, which is nobody else's while the slot holds on to it.
-    slots: RefCell<HashMap<*const Endpoint, Slot, RandomState>>,
+    slots: RefCell<HashMap<*const Endpoint, Rc<Slot>, RandomState>>,
 }
 
-/// Keeps the connections to one endpoint.
+/// Keeps what one worker has of one endpoint.
 #[derive(Debug)]
-struct Slot {
+pub(crate) struct Slot {
     endpoint: Arc<Endpoint>,
     service: ServiceName,
+    pub(crate) tally: Arc<Tally>,
     /// The one used last is at the end, and is used first.
-    idle: Vec<Idle>,
+    idle: RefCell<Vec<Idle>>,
 }
 
 #[derive(Debug)]
@@ -41,16 +46,50 @@ struct Idle {
 }
 
 impl Upstreams {
+    /// Returns the slot of an endpoint, a new one where there is none.
+    pub(crate) fn slot(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        service: &ServiceName,
+        metrics: &Metrics,
+    ) -> Rc<Slot> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.entry(Arc::as_ptr(endpoint)).or_insert_with(|| {
+            let of = [service.as_str().into(), endpoint.id.as_str().into()];
+            Rc::new(Slot {
+                endpoint: Arc::clone(endpoint),
+                service: service.clone(),
+                tally: metrics.instances.tally(of),
+                idle: RefCell::default(),
+            })
+        });
+        Rc::clone(slot)
+    }
+
+    /// Closes what was unused for too long and what the other side has closed; returns how many are
+    /// left.
+    pub(crate) fn sweep(&self, now: Instant, idle_max: Duration) -> usize {
+        let slots = self.slots.borrow();
+        slots.values().map(|slot| slot.sweep(now, idle_max)).sum()
+    }
+
+    /// Closes what leads to endpoints that get no more requests.
+    pub(crate) fn leave(&self, table: &RouteTable) {
+        let mut slots = self.slots.borrow_mut();
+        slots.retain(|_, slot| table.contains(&slot.service, &slot.endpoint));
+    }
+}
+
+impl Slot {
     /// Takes a connection on which the endpoint has sent nothing since, neither an end nor bytes.
     ///
     /// The runtime knows what had come in when it last asked the system. For a request that must not
     /// be sent twice (`once`) the system is asked again: an end that came meanwhile would be its
     /// failure, where another request goes to another connection.
-    pub(crate) fn take(&self, endpoint: &Arc<Endpoint>, once: bool) -> Option<TcpStream> {
-        let mut slots = self.slots.borrow_mut();
-        let slot = slots.get_mut(&Arc::as_ptr(endpoint))?;
+    pub(crate) fn take(&self, once: bool) -> Option<TcpStream> {
+        let mut idle = self.idle.borrow_mut();
         loop {
-            let stream = slot.idle.pop()?.stream;
+            let stream = idle.pop()?.stream;
             if is_open(&stream) && (!once || is_silent(&stream)) {
                 return Some(stream);
             }
@@ -58,40 +97,21 @@ impl Upstreams {
     }
 
     /// Keeps a connection, unless `most` are kept already.
-    pub(crate) fn put(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        service: &ServiceName,
-        stream: TcpStream,
-        now: Instant,
-        most: usize,
-    ) {
-        let mut slots = self.slots.borrow_mut();
-        let slot = slots.entry(Arc::as_ptr(endpoint)).or_insert_with(|| Slot {
-            endpoint: Arc::clone(endpoint),
-            service: service.clone(),
-            idle: Vec::new(),
-        });
-        if slot.idle.len() < most {
-            slot.idle.push(Idle { stream, since: now });
+    ///
+    /// Where the endpoint gets no more requests, it is closed when the slot is.
+    pub(crate) fn put(&self, stream: TcpStream, now: Instant, most: usize) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < most {
+            idle.push(Idle { stream, since: now });
         }
     }
 
-    /// Closes what was unused for too long, what the other side has closed, and what leads to
-    /// endpoints that get no more requests; returns how many are left.
-    pub(crate) fn sweep(&self, now: Instant, idle_max: Duration, table: &RouteTable) -> usize {
-        let mut left = 0;
-        self.slots.borrow_mut().retain(|_, slot| {
-            if !table.contains(&slot.service, &slot.endpoint) {
-                return false;
-            }
-            slot.idle.retain(|idle| {
-                now.saturating_duration_since(idle.since) < idle_max && is_open(&idle.stream)
-            });
-            left += slot.idle.len();
-            !slot.idle.is_empty()
+    fn sweep(&self, now: Instant, idle_max: Duration) -> usize {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|idle| {
+            now.saturating_duration_since(idle.since) < idle_max && is_open(&idle.stream)
         });
-        left
+        idle.len()
     }
 }
 

@@ -10,18 +10,20 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
+use registry::ServiceName;
 use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
-    RouteTable, Shared,
+    Endpoint, RouteTable, Shared,
     access_log::{self, Outcome, PIECE_BYTES},
     http::Buffer,
-    metrics::Counters,
+    ledger::{Account, Ledger},
+    metrics::{Counters, Metrics},
     shared::{Bounds, Settings},
-    upstream::Upstreams,
+    upstream::{Slot, Upstreams},
 };
 
 /// The size of a buffer for what is read, in bytes; heads and bodies may make it grow.
@@ -41,7 +43,10 @@ pub struct Worker {
     shared: Arc<Shared>,
     table: RefCell<Cache<Arc<ArcSwap<RouteTable>>, Arc<RouteTable>>>,
     settings: RefCell<Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>>,
-    pub(crate) upstreams: Upstreams,
+    upstreams: Upstreams,
+    ledger: Ledger,
+    /// The table by which endpoints that have left were looked for last.
+    swept: RefCell<Option<Arc<RouteTable>>>,
     pub(crate) counters: Arc<Counters>,
     random: RefCell<fastrand::Rng>,
     buffers: RefCell<Vec<Buffer>>,
@@ -59,6 +64,8 @@ impl Worker {
             table: RefCell::new(Cache::new(Arc::clone(shared.table_cell()))),
             settings: RefCell::new(Cache::new(Arc::clone(shared.settings_cell()))),
             upstreams: Upstreams::default(),
+            ledger: Ledger::default(),
+            swept: RefCell::default(),
             counters: shared.metrics().worker(),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
             buffers: RefCell::default(),
@@ -120,6 +127,20 @@ impl Worker {
         let mut settings = self.settings.borrow_mut();
         let networks = &settings.load().trusted_proxies;
         networks.iter().any(|network| network.contains(&peer))
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.shared.metrics()
+    }
+
+    /// Returns what this worker counts for a service.
+    pub(crate) fn account(&self, service: &ServiceName) -> Rc<Account> {
+        self.ledger.account(service, self.metrics())
+    }
+
+    /// Returns what this worker has of an endpoint.
+    pub(crate) fn slot(&self, endpoint: &Arc<Endpoint>, service: &ServiceName) -> Rc<Slot> {
+        self.upstreams.slot(endpoint, service, self.metrics())
     }
 
     pub(crate) fn random(&self) -> u64 {
@@ -184,7 +205,14 @@ impl Worker {
     fn tick(&self, now: Instant) {
         self.flush(&mut self.lines.borrow_mut());
         let idle_max = self.bounds().timeouts.upstream_idle.get();
-        let left = self.with_table(|table| self.upstreams.sweep(now, idle_max, table));
+        let table = Arc::clone(self.table.borrow_mut().load());
+        let is_new = |swept: &Arc<RouteTable>| !Arc::ptr_eq(swept, &table);
+        if self.swept.borrow().as_ref().is_none_or(is_new) {
+            self.ledger.sweep(&table);
+            self.upstreams.leave(&table);
+            self.swept.replace(Some(table));
+        }
+        let left = self.upstreams.sweep(now, idle_max);
         let before = self.counters.upstream_idle.read();
         self.counters.upstream_idle.subtract(before);
         self.counters.upstream_idle.add(left as u64);

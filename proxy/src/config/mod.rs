@@ -1,18 +1,20 @@
 //! The section `[proxy]` of the configuration.
 
 mod limits;
+mod retries;
 mod route;
 mod timeouts;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use config::{Problem, Size};
+use config::Problem;
 use ipnet::IpNet;
 use registry::ServiceName;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     limits::Limits,
+    retries::{Retries, Statuses},
     route::{Route, RouteTimeouts},
     timeouts::Timeouts,
 };
@@ -62,16 +64,6 @@ pub enum Protocol {
     Http,
 }
 
-/// Configures what happens when an instance fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retries {
-    /// How many instances are asked at most for one request, the first one included; 3.
-    pub attempts: usize,
-    /// The largest request body that is kept so that it can be sent again; 64 KiB.
-    pub body_bytes: Size,
-}
-
 /// Configures the access log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -101,15 +93,6 @@ impl Default for Config {
     }
 }
 
-impl Default for Retries {
-    fn default() -> Self {
-        Self {
-            attempts: 3,
-            body_bytes: Size::from_bytes(64 << 10),
-        }
-    }
-}
-
 impl Config {
     /// Finds what types can't say; keys are those within `[proxy]`.
     pub fn problems(&self) -> Vec<Problem> {
@@ -130,10 +113,7 @@ impl Config {
         }
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());
-        if self.retries.attempts == 0 {
-            let reason = "`0` attempts would answer no request".to_owned();
-            problems.push(Problem::new("retries.attempts", reason));
-        }
+        problems.extend(self.retries.problems());
         problems
     }
 

@@ -5,13 +5,14 @@ mod send;
 
 use std::{cell::Cell, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 
 use self::{
     receive::receive,
     send::{SendFault, send},
 };
 use crate::{
+    config::Statuses,
     error::Error,
     http::{Body, Buffer, response::Asked},
     timer::{Elapsed, Timer},
@@ -55,6 +56,8 @@ pub(crate) struct Terms {
     pub(crate) stream_idle: Duration,
     pub(crate) header_bytes: usize,
     pub(crate) headers: usize,
+    /// Statuses that the client needn't see, as another endpoint can be asked.
+    pub(crate) unwanted: Statuses,
 }
 
 /// Lends the connections and buffers of one exchange.
@@ -77,6 +80,10 @@ pub(crate) struct Reply {
     pub(crate) keeps_client: bool,
     /// The endpoint's connection can take another request.
     pub(crate) keeps_upstream: bool,
+    /// When the head of the response was there.
+    pub(crate) answered: Instant,
+    /// When all was over.
+    pub(crate) ended: Instant,
 }
 
 /// Tells how an exchange ended otherwise.
@@ -87,6 +94,8 @@ pub(crate) enum Fault {
         /// Nothing of the request was sent.
         unsent: bool,
     },
+    /// The endpoint answered with a status that the client needn't see, and hasn't.
+    Unwanted { status: u16 },
     /// The client has got nothing yet, and gets this.
     Failed(Error),
     /// The client is gone, or has got a part that can't be made whole.
@@ -118,6 +127,8 @@ struct Progress<'t> {
     bytes: Cell<u64>,
     /// The end of the response is the end of the connection.
     ends_by_close: Cell<bool>,
+    /// The request can't be sent again.
+    is_spent: Cell<bool>,
 }
 
 /// Sends a request and passes the response on.
@@ -142,6 +153,7 @@ pub(crate) async fn run(
         status: Cell::new(None),
         bytes: Cell::new(0),
         ends_by_close: Cell::new(false),
+        is_spent: Cell::new(false),
     };
     let (client_read, client_write) = lines.client.split();
     let (upstream_read, upstream_write) = lines.upstream.split();
@@ -198,6 +210,11 @@ impl Progress<'_> {
             self.awaits_client.set(true);
             self.extend();
         }
+    }
+
+    /// Tells whether the client needn't see a response, as the request can be sent elsewhere.
+    fn is_unwanted(&self, status: u16) -> bool {
+        self.terms.unwanted.contains(status) && self.request_done.get() && !self.is_spent.get()
     }
 
     /// Makes a fault of an error, by what the client has got so far.

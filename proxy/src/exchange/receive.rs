@@ -1,6 +1,9 @@
 //! The response's way to the client.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 use super::{Fault, LARGE_BUFFER_BYTES, Progress, Reply};
 use crate::{
@@ -33,18 +36,29 @@ pub(super) async fn receive(
     )
     .await?;
     let Next::Final(mut body, mut reply) = next else {
+        let now = Instant::now();
         return Ok(Reply {
             status: 101,
             bytes: 0,
             keeps_client: false,
             keeps_upstream: false,
+            answered: now,
+            ended: now,
         });
     };
+    if progress.is_unwanted(reply.status) {
+        let status = reply.status;
+        return Err(Fault::Unwanted { status });
+    }
     // Nothing was written yet, so there is still a better answer than half a response.
     body.transfer(buffer, out)
         .map_err(|_| Fault::Failed(Error::UpstreamMalformed))?;
     progress.status.set(Some(reply.status));
+    let begun_whole = body.is_done();
     pass_on(&mut upstream, &mut client, buffer, out, &mut body, progress).await?;
+    if !begun_whole {
+        reply.ended = Instant::now();
+    }
     reply.bytes = body.bytes();
     reply.keeps_upstream &= buffer.is_empty() && progress.request_done.get();
     Ok(reply)
@@ -207,11 +221,14 @@ fn read_response(
     let keeps_client = terms.keep_alive && whole && !is_closing();
     progress.ends_by_close.set(!response.has_end(terms.asked));
     response.encode(terms.asked, keeps_client, out);
+    let now = Instant::now();
     let reply = Reply {
         status: response.status,
         bytes: 0,
         keeps_client,
         keeps_upstream: response.keeps_alive() && !body.ends_by_close(),
+        answered: now,
+        ended: now,
     };
     Ok(Next::Final(body, reply))
 }

@@ -38,6 +38,7 @@ pub(super) async fn send(
         }
         if outgoing.bytes.len() > outgoing.kept_bytes_max {
             outgoing.is_repeatable = false;
+            progress.is_spent.set(true);
         }
         if !outgoing.is_repeatable {
             outgoing.bytes.clear();

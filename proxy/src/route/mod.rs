@@ -154,6 +154,11 @@ impl RouteTable {
         self.routes.by_path && has_dot_segment(path)
     }
 
+    /// Tells whether there is a service of this name.
+    pub(crate) fn knows(&self, service: &ServiceName) -> bool {
+        self.pools.contains_key(service)
+    }
+
     /// Tells whether an endpoint may get new requests.
     pub(crate) fn contains(&self, service: &ServiceName, endpoint: &Arc<Endpoint>) -> bool {
         let pool = self.pools.get(service);

@@ -224,3 +224,63 @@ fn a_small_body_that_came_later_is_sent_again() {
     }
     assert_eq!(bad.connections(), 1);
 }
+
+const FAILING: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
+
+#[test]
+fn a_silent_instance_is_given_up_after_the_time_for_one_try() {
+    let silent = Origin::start(|peer, _| while peer.next_head().is_some() {});
+    let good = Origin::answering(OK);
+    let config = "balancer = \"round_robin\"\nretries = { per_try = \"50ms\" }";
+    let proxy = Proxy::start(config, &[silent.address, good.address]);
+    for _ in 0..4 {
+        assert_eq!(answer_to(&proxy, GET).1, "ok");
+    }
+    assert!(silent.connections() > 0);
+    let proxy = Proxy::start(config, &[silent.address]);
+    let (head, body) = answer_to(&proxy, GET);
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
+    assert!(body.contains("\"upstream_timeout\""), "{body}");
+}
+
+#[test]
+fn statuses_that_are_named_lead_to_another_instance_while_there_is_one() {
+    let (failing, good) = (Origin::answering(FAILING), Origin::answering(OK));
+    let config = "balancer = \"round_robin\"\nretries = { statuses = [503] }";
+    let proxy = Proxy::start(config, &[failing.address, good.address]);
+    for _ in 0..4 {
+        assert_eq!(answer_to(&proxy, GET).1, "ok");
+    }
+    assert!(failing.connections() > 0);
+    // The last one's answer is the client's, whatever it is.
+    let proxy = Proxy::start(config, &[failing.address]);
+    let (head, body) = answer_to(&proxy, GET);
+    assert!(head.starts_with("HTTP/1.1 503 Busy"), "{head}");
+    assert_eq!(body, "busy");
+}
+
+#[test]
+fn a_post_is_repeated_where_the_configuration_allows_it() {
+    let origin = taking();
+    let config = "balancer = \"round_robin\"\nretries = { non_idempotent = true }";
+    let proxy = Proxy::start(config, &[closing().address, origin.address]);
+    for _ in 0..4 {
+        assert_eq!(answer_to(&proxy, POST).1, "ok");
+    }
+}
+
+#[test]
+fn retries_end_with_their_budget() {
+    let (failing, good) = (Origin::answering(FAILING), Origin::answering(OK));
+    let config = "balancer = \"round_robin\"\n\
+         retries = { statuses = [503], budget = 0.0, budget_min = 2 }";
+    let proxy = Proxy::start(config, &[failing.address, good.address]);
+    let mut client = proxy.client();
+    let answers = (0..12).map(|_| {
+        client.send(GET);
+        client.answer().1
+    });
+    let answers: Vec<_> = answers.collect();
+    let failed = answers.iter().filter(|answer| *answer == "busy").count();
+    assert_eq!(failed, 6 - 2, "{answers:?}");
+}

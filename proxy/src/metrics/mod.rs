@@ -1,12 +1,12 @@
 //! What the proxy has done, in numbers.
 
+mod count;
+mod family;
+mod tally;
+
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use prometheus_client::{
@@ -15,17 +15,43 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
+pub(crate) use self::{
+    count::{Count, Took},
+    family::Family,
+    tally::Tally,
+};
+use self::{
+    count::{Histogram, Sum},
+    family::CLASSES,
+};
 use crate::error::Error;
 
-/// The upper bounds of the duration histogram, in seconds.
-const BOUNDS: [f64; 14] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+/// The most services, and the most routes, that are counted by themselves.
+const NAMED_MAX: usize = 20_000;
+
+/// The most instances that are counted by themselves; what is read at once must stay readable.
+const INSTANCES_MAX: usize = 10_000;
 
 /// Sums up the counters of all workers when it is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     workers: Mutex<Vec<Arc<Counters>>>,
+    pub(crate) listeners: Family<1>,
+    pub(crate) routes: Family<1>,
+    pub(crate) services: Family<1>,
+    pub(crate) instances: Family<2>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            workers: Mutex::default(),
+            listeners: Family::new("listener", ["listener"], NAMED_MAX),
+            routes: Family::new("route", ["route"], NAMED_MAX),
+            services: Family::new("service", ["service"], NAMED_MAX),
+            instances: Family::new("instance", ["service", "instance"], INSTANCES_MAX),
+        }
+    }
 }
 
 /// Counts for one worker, which alone writes: an addition is a load and a store.
@@ -37,6 +63,8 @@ pub(crate) struct Counters {
     /// By [`Error::index`].
     pub(crate) errors: [Count; Error::CODES.len()],
     pub(crate) retries: Count,
+    /// Retries that were due and not made, because there were too many.
+    pub(crate) retries_refused: Count,
     pub(crate) connections: Count,
     pub(crate) connections_open: Count,
     pub(crate) requests_in_flight: Count,
@@ -49,43 +77,6 @@ pub(crate) struct Counters {
 
 /// Describes a number: its name, what it is, and where each worker has it.
 type Description = (&'static str, &'static str, fn(&Counters) -> &Count);
-
-/// A number that one thread writes and all may read.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-/// Sorts durations by length.
-#[derive(Debug, Default)]
-pub(crate) struct Histogram {
-    /// One more than bounds, for what is above all of them.
-    buckets: [Count; BOUNDS.len() + 1],
-    nanos: Count,
-}
-
-impl Count {
-    pub(crate) fn add(&self, number: u64) {
-        self.0
-            .store(self.0.load(Relaxed).wrapping_add(number), Relaxed);
-    }
-
-    pub(crate) fn subtract(&self, number: u64) {
-        self.0
-            .store(self.0.load(Relaxed).wrapping_sub(number), Relaxed);
-    }
-
-    pub(crate) fn read(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-impl Histogram {
-    pub(crate) fn observe(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        self.buckets[BOUNDS.partition_point(|bound| *bound < seconds)].add(1);
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.nanos.add(nanos);
-    }
-}
 
 impl Metrics {
     /// Makes the counters of one more worker.
@@ -102,7 +93,7 @@ impl Metrics {
     }
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters: [Description; 5] = [
+        let counters: [Description; 6] = [
             (
                 "signpost_proxy_connections",
                 "Connections accepted from clients",
@@ -112,6 +103,11 @@ impl Metrics {
                 "signpost_proxy_retries",
                 "Requests asked again of another instance",
                 |counters| &counters.retries,
+            ),
+            (
+                "signpost_proxy_retries_refused",
+                "Requests not asked again because the budget was spent",
+                |counters| &counters.retries_refused,
             ),
             (
                 "signpost_proxy_upstream_connects",
@@ -166,9 +162,9 @@ impl Metrics {
             None,
             MetricType::Counter,
         )?;
-        for (class, name) in [(1, "1xx"), (2, "2xx"), (3, "3xx"), (4, "4xx"), (5, "5xx")] {
+        for (class, status) in CLASSES {
             let count = self.sum(|counters| &counters.responses[class]);
-            let labels = [("status", name)];
+            let labels = [("status", status)];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         let mut family = encoder.encode_descriptor(
@@ -186,19 +182,19 @@ impl Metrics {
     }
 
     fn encode_duration(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let bounds = BOUNDS.into_iter().chain([f64::INFINITY]).enumerate();
-        let buckets: Vec<(f64, u64)> = bounds
-            .map(|(at, bound)| (bound, self.sum(|counters| &counters.duration.buckets[at])))
-            .collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let nanos = self.sum(|counters| &counters.duration.nanos);
+        let mut sum = Sum::default();
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers
+            .iter()
+            .for_each(|counters| sum.add(&counters.duration));
+        drop(workers);
         let mut metric = encoder.encode_descriptor(
             "signpost_proxy_request_duration_seconds",
             "Time from a request's head to the end of its response",
             None,
             MetricType::Histogram,
         )?;
-        let seconds = Duration::from_nanos(nanos).as_secs_f64();
+        let (seconds, count, buckets) = (sum.seconds(), sum.count(), sum.buckets());
         metric.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
     }
 }
@@ -207,12 +203,18 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_counters(&mut encoder)?;
         self.encode_families(&mut encoder)?;
-        self.encode_duration(&mut encoder)
+        self.encode_duration(&mut encoder)?;
+        self.listeners.encode(&mut encoder)?;
+        self.routes.encode(&mut encoder)?;
+        self.services.encode(&mut encoder)?;
+        self.instances.encode(&mut encoder)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use prometheus_client::registry::Registry;
 
     use super::*;
@@ -223,8 +225,14 @@ mod tests {
         for worker in [metrics.worker(), metrics.worker()] {
             worker.responses[2].add(2);
             worker.errors[Error::UnknownHost.index()].add(1);
-            worker.duration.observe(Duration::from_millis(3));
+            worker.duration.observe(Took::new(Duration::from_millis(3)));
         }
+        let [held, other, gone] = ["a", "a", "b"].map(|id| {
+            let tally = metrics.instances.tally(["web".into(), id.into()]);
+            tally.record(204, Took::new(Duration::from_millis(1)));
+            tally
+        });
+        drop(gone);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Arc::clone(&metrics)));
         let mut text = String::new();
@@ -237,8 +245,12 @@ mod tests {
             "signpost_proxy_request_duration_seconds_bucket{le=\"+Inf\"} 2",
             "signpost_proxy_request_duration_seconds_count 2",
             "signpost_proxy_open_connections 0",
+            "signpost_proxy_instance_requests_total{service=\"web\",instance=\"a\",status=\"2xx\"} 2",
+            "signpost_proxy_instance_request_duration_seconds_count{service=\"web\",instance=\"a\"} 2",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
         }
+        assert!(!text.contains("instance=\"b\""), "{text}");
+        drop((held, other));
     }
 }

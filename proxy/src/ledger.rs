@@ -1,0 +1,153 @@
+//! What one worker counts for services, and how often it may still repeat requests to them.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+use registry::ServiceName;
+use tokio::time::Instant;
+
+use crate::{
+    Retries, RouteTable,
+    metrics::{Metrics, Tally},
+};
+
+/// How long retries are remembered.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Keeps the accounts of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    accounts: RefCell<HashMap<ServiceName, Rc<Account>, RandomState>>,
+}
+
+/// Follows the requests to one service.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) tally: Arc<Tally>,
+    budget: Budget,
+}
+
+/// Bounds retries by a share of requests, so that a service that fails doesn't get a multiple of
+/// its load on top.
+#[derive(Debug)]
+struct Budget {
+    since: Cell<Instant>,
+    /// How many requests there had been when the window began.
+    requests_then: Cell<u64>,
+    /// How many requests the window before had.
+    requests_before: Cell<u64>,
+    retries: Cell<u64>,
+}
+
+impl Ledger {
+    /// Returns the account of a service, a new one where there is none.
+    pub(crate) fn account(&self, service: &ServiceName, metrics: &Metrics) -> Rc<Account> {
+        let mut accounts = self.accounts.borrow_mut();
+        if let Some(account) = accounts.get(service) {
+            return Rc::clone(account);
+        }
+        let account = Rc::new(Account {
+            tally: metrics.services.tally([service.as_str().into()]),
+            budget: Budget::new(Instant::now()),
+        });
+        accounts.insert(service.clone(), Rc::clone(&account));
+        account
+    }
+
+    /// Closes the accounts of services that are gone.
+    pub(crate) fn sweep(&self, table: &RouteTable) {
+        let mut accounts = self.accounts.borrow_mut();
+        accounts.retain(|service, _| table.knows(service));
+    }
+}
+
+impl Account {
+    /// Tells whether one more request may be repeated.
+    pub(crate) fn may_retry(&self, now: Instant, retries: &Retries) -> bool {
+        self.budget.has(now, self.tally.requests(), retries)
+    }
+
+    /// Counts that one more request is repeated, unless it may not be.
+    pub(crate) fn retry(&self, now: Instant, retries: &Retries) -> bool {
+        let may = self.may_retry(now, retries);
+        if may {
+            self.budget.retries.set(self.budget.retries.get() + 1);
+            self.tally.retries.add(1);
+        }
+        may
+    }
+}
+
+impl Budget {
+    fn new(now: Instant) -> Self {
+        Self {
+            since: Cell::new(now),
+            requests_then: Cell::new(0),
+            requests_before: Cell::new(0),
+            retries: Cell::new(0),
+        }
+    }
+
+    /// Tells whether there is something left; `requests` are all that there ever were.
+    fn has(&self, now: Instant, requests: u64, retries: &Retries) -> bool {
+        let mut within = requests.saturating_sub(self.requests_then.get());
+        let passed = now.saturating_duration_since(self.since.get());
+        if passed >= WINDOW {
+            // Of an older window nothing is known to be true of now.
+            let before = if passed < 2 * WINDOW { within } else { 0 };
+            self.requests_before.set(before);
+            self.since.set(now);
+            self.requests_then.set(requests);
+            self.retries.set(0);
+            within = 0;
+        }
+        let basis = within.max(self.requests_before.get());
+        let share = (basis as f64 * retries.budget) as u64;
+        self.retries.get() < retries.budget_min.saturating_add(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retries(budget: f64, budget_min: u64) -> Retries {
+        Retries {
+            budget,
+            budget_min,
+            ..Retries::default()
+        }
+    }
+
+    #[test]
+    fn retries_are_a_share_of_requests() {
+        let begin = Instant::now();
+        let budget = Budget::new(begin);
+        let taken = |requests, after: u64| {
+            let now = begin + Duration::from_secs(after);
+            let mut taken = 0;
+            while budget.has(now, requests, &retries(0.2, 3)) {
+                budget.retries.set(budget.retries.get() + 1);
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!(taken(0, 0), 3, "the least");
+        assert_eq!(taken(100, 1), 20, "a fifth of a hundred");
+        assert_eq!(taken(100, 2), 0, "all is spent");
+        assert_eq!(taken(100, 11), 23, "the window before still tells the load");
+        assert_eq!(taken(100, 60), 3, "and later no more");
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_the_least() {
+        let budget = Budget::new(Instant::now());
+        assert!(!budget.has(Instant::now(), 1_000, &retries(0.0, 0)));
+    }
+}
