@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use registry::{Instance, Protocol, Service, ServiceName};
+use registry::{Exclusion, Instance, Protocol, Service, ServiceName};
 use smallvec::SmallVec;
 
 use crate::{
@@ -141,8 +141,10 @@ impl Pool {
 /// Returns where an instance is asked first, unless clients should not be sent to it or it has no
 /// TCP port.
 pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
-    if instance.exclusion().is_some() {
-        return None;
+    match instance.exclusion() {
+        // What is seen of an instance comes from here, and is weighed at each choice.
+        None | Some(Exclusion::Unhealthy(_)) => {}
+        Some(Exclusion::Unresolved | Exclusion::State(_)) => return None,
     }
     let port = instance.main_port(Protocol::Tcp)?;
     let address = instance.addresses.first()?;
