@@ -39,6 +39,7 @@ mod tcp;
 mod testing;
 mod ttl;
 mod udp;
+mod weights;
 mod wire;
 mod zone;
 mod zones;

@@ -11,6 +11,7 @@ use crate::{
     rrset::{self, RrSet, Srv, Svcb},
     schemes::View,
     table::{Claim, Part, Rank},
+    weights::{Weights, hundredths},
     wire::rtype,
     zone::Words,
 };
@@ -45,7 +46,7 @@ impl<'a> View<'a> {
             View::Addresses => self
                 .selected(service, words)
                 .map(|instance| words.alias(instance)),
-            View::Instance(instance) if instance.state != State::Down => {
+            View::Instance(instance) if self.omission(instance, words).is_none() => {
                 return words.alias(instance);
             }
             _ => return None,
@@ -67,9 +68,10 @@ impl<'a> View<'a> {
                 sets
             }
             View::MainPorts(_) | View::NamedPorts(..) => {
+                let weights = self.weights(service, words);
                 let records: Vec<_> = self
                     .selected(service, words)
-                    .filter_map(|instance| self.srv(service, instance, words))
+                    .filter_map(|instance| self.srv(service, instance, words, weights))
                     .collect();
                 let svcb = self.svcb_set(service, words);
                 rrset::srv(&records, ttl).into_iter().chain(svcb).collect()
@@ -86,7 +88,9 @@ impl<'a> View<'a> {
             }
             View::Browsed(_, _, instance) => {
                 let omitted = self.omission(instance, words).is_some();
-                let srv = self.srv(service, instance, words).filter(|_| !omitted);
+                let weights = self.weights(service, words);
+                let srv = self.srv(service, instance, words, weights);
+                let srv = srv.filter(|_| !omitted);
                 let srv = rrset::srv(&Vec::from_iter(srv), ttl);
                 let txt = rrset::txt(&instance.attributes, ttl);
                 srv.into_iter().chain([txt]).collect()
@@ -104,18 +108,28 @@ impl<'a> View<'a> {
         all.filter(move |instance| self.omission(instance, words).is_none())
     }
 
+    /// Returns how the weights of the name's SRV records are told.
+    pub(crate) fn weights(self, service: &Service, words: &Words) -> Weights {
+        match self {
+            // Of one record the weight means nothing.
+            View::Instance(_) | View::Browsed(..) => Weights::default(),
+            _ => Weights::of(self.selected(service, words)),
+        }
+    }
+
     /// Makes an instance's SRV record, where it has such a port and a name that DNS can carry.
     pub(crate) fn srv<'b>(
         self,
         service: &Service,
         instance: &'b Instance,
         words: &Words,
+        weights: Weights,
     ) -> Option<Srv<'b>> {
         let port = self.port(instance)?.number;
         let (target, addresses) = words.target(service, instance)?;
         Some(Srv {
             priority: instance.priority,
-            weight: instance.weight,
+            weight: weights.told(instance),
             port,
             target,
             addresses,
@@ -210,9 +224,10 @@ impl<'a> View<'a> {
     }
 }
 
-fn weighted(instance: &Instance) -> impl Iterator<Item = (IpAddr, u16)> {
+/// Lists an instance's addresses, with its weight in hundredths.
+fn weighted(instance: &Instance) -> impl Iterator<Item = (IpAddr, u32)> {
     let addresses = instance.addresses.iter();
-    addresses.map(|address| (*address, instance.weight))
+    addresses.map(|address| (*address, hundredths(instance)))
 }
 
 /// Says why an instance isn't among a name's records.
