@@ -39,7 +39,6 @@ mod tcp;
 mod testing;
 mod ttl;
 mod udp;
-mod weights;
 mod wire;
 mod zone;
 mod zones;

@@ -2,7 +2,9 @@
 
 use std::{fmt, net::IpAddr};
 
-use registry::{Exclusion, Instance, Port, PortName, Protocol, Service, State};
+use registry::{
+    Exclusion, Instance, Port, PortName, Protocol, Service, State, Weights, hundredths,
+};
 use smallvec::SmallVec;
 
 use crate::{
@@ -11,7 +13,6 @@ use crate::{
     rrset::{self, RrSet, Srv, Svcb},
     schemes::View,
     table::{Claim, Part, Rank},
-    weights::{Weights, hundredths},
     wire::rtype,
     zone::Words,
 };

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use registry::{Exclusion, Instance, Protocol, Service, ServiceName};
+use registry::{Instance, Protocol, Service, ServiceName, Weights};
 use smallvec::SmallVec;
 
 use crate::{
@@ -43,6 +43,7 @@ impl Pool {
     ///
     /// `kinds` are the balancers that routes to this service ask for.
     pub(crate) fn build(service: &Service, kinds: &[Balancer], previous: Option<&Self>) -> Self {
+        let weights = Weights::of(service.available().map(Arc::as_ref));
         let mut members: Vec<(u16, Member)> = service
             .instances
             .iter()
@@ -57,7 +58,7 @@ impl Pool {
                         },
                         Arc::clone,
                     );
-                let weight = instance.weight;
+                let weight = weights.told(instance);
                 Some((instance.priority, Member { endpoint, weight }))
             })
             .collect();
@@ -141,10 +142,8 @@ impl Pool {
 /// Returns where an instance is asked first, unless clients should not be sent to it or it has no
 /// TCP port.
 pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
-    match instance.exclusion() {
-        // What is seen of an instance comes from here, and is weighed at each choice.
-        None | Some(Exclusion::Unhealthy(_)) => {}
-        Some(Exclusion::Unresolved | Exclusion::State(_)) => return None,
+    if instance.exclusion().is_some() {
+        return None;
     }
     let port = instance.main_port(Protocol::Tcp)?;
     let address = instance.addresses.first()?;

@@ -39,6 +39,7 @@ mod supervise;
 pub mod testing;
 mod update;
 mod version;
+mod weights;
 
 pub use backoff::Backoff;
 pub use config::Config;
@@ -58,3 +59,4 @@ pub use source::{Error, Reports, Source, Updates, What, channel};
 pub use status::{LimitedService, REFUSALS_LISTED_MAX, SourceError, SourceStatus};
 pub use store::{Place, WriteError, Writer, Written};
 pub use update::{Entry, Key, Refusal, Update};
+pub use weights::{Weights, hundredths};

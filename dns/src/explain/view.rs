@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Exclusion, Instance, Service};
+use registry::{Exclusion, Instance, Service, Weights};
 
 use super::{Explanation, address_type};
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
     rrset::{RrSet, Srv},
     schemes::View,
     table::Part,
-    weights::Weights,
     wire::rtype,
     zone::Zone,
 };

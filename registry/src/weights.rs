@@ -1,22 +1,22 @@
-//! The weights that clients are told.
+//! The weights that instances have beside each other.
 
-use registry::{Instance, Observation};
+use crate::{Instance, Observation};
 
-/// Brings the weights of a set of records to what each instance has of its own.
+/// Brings the weights of several instances to what each has of its own.
 ///
 /// While all have the whole of it, the weights are those of the records. Else each is counted in
 /// hundredths of its record's, so that a part of a small weight is told as well as one of a large
 /// one; where that is more than a record can hold, all are brought down alike. Only relative weights
 /// mean something to clients (RFC 2782), and these stay; none but 0 becomes 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Weights {
+pub struct Weights {
     /// The greatest weight in hundredths; `None` while all have the whole of theirs.
     greatest: Option<u32>,
 }
 
 impl Weights {
-    /// Looks at the instances that a set has records of.
-    pub(crate) fn of<'a>(instances: impl Iterator<Item = &'a Instance>) -> Self {
+    /// Looks at the instances that stand beside each other.
+    pub fn of<'a>(instances: impl Iterator<Item = &'a Instance>) -> Self {
         let (mut greatest, mut any) = (0, false);
         for instance in instances {
             greatest = greatest.max(hundredths(instance));
@@ -27,8 +27,8 @@ impl Weights {
         }
     }
 
-    /// Returns the weight that clients are told of one of these instances.
-    pub(crate) fn told(self, instance: &Instance) -> u16 {
+    /// Returns the weight of one of these instances.
+    pub fn told(self, instance: &Instance) -> u16 {
         let Some(greatest) = self.greatest else {
             return instance.weight;
         };
@@ -43,7 +43,7 @@ impl Weights {
 }
 
 /// Returns an instance's weight in hundredths, by how much it has of it.
-pub(crate) fn hundredths(instance: &Instance) -> u32 {
+pub fn hundredths(instance: &Instance) -> u32 {
     let share = instance
         .observation
         .share
@@ -53,10 +53,9 @@ pub(crate) fn hundredths(instance: &Instance) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use registry::testing;
-
     use super::*;
+    use crate::testing;
+    use proptest::prelude::*;
 
     fn told(weights_and_shares: &[(u16, u8)]) -> Vec<u16> {
         let instances: Vec<_> = weights_and_shares
