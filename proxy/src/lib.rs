@@ -43,8 +43,9 @@ mod worker;
 pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
-    AccessLog as AccessLogConfig, Config, Limits, Listener, Protocol, Retries, Route,
-    RouteTimeouts, Timeouts,
+    AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, Ejection, Limits,
+    Listener, Protocol, Retries, Route, RouteTimeouts, ServiceOptions, ServicePolicy, StatusRange,
+    Timeouts, Told,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict};

@@ -2,9 +2,10 @@
 
 mod limits;
 mod route;
+mod service;
 mod timeouts;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use config::{Problem, Size};
 use ipnet::IpNet;
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     limits::Limits,
     route::{Route, RouteTimeouts},
+    service::{
+        Check, CheckKind, CircuitLimits, Ejection, ServiceOptions, ServicePolicy, StatusRange, Told,
+    },
     timeouts::Timeouts,
 };
 use crate::Balancer;
@@ -40,6 +44,10 @@ pub struct Config {
     pub retries: Retries,
     /// Who asked what, line by line.
     pub access_log: AccessLog,
+    /// How each service's instances are watched and what they may take.
+    pub defaults: ServiceOptions,
+    /// What is different for some services.
+    pub services: BTreeMap<ServiceName, ServiceOptions>,
 }
 
 /// Configures one address that clients connect to.
@@ -97,6 +105,8 @@ impl Default for Config {
             limits: Limits::default(),
             retries: Retries::default(),
             access_log: AccessLog::default(),
+            defaults: ServiceOptions::default(),
+            services: BTreeMap::new(),
         }
     }
 }
@@ -134,7 +144,19 @@ impl Config {
             let reason = "`0` attempts would answer no request".to_owned();
             problems.push(Problem::new("retries.attempts", reason));
         }
+        let found = self.defaults.problems().into_iter();
+        problems.extend(found.map(|problem| problem.within("defaults")));
+        for (name, service) in &self.services {
+            let within = format!("services.{name}");
+            let found = service.problems().into_iter();
+            problems.extend(found.map(|problem| problem.within(&within)));
+        }
         problems
+    }
+
+    /// Returns what holds for the instances of a service.
+    pub fn service(&self, name: &str) -> ServicePolicy {
+        ServicePolicy::new(&self.defaults, self.services.get(name))
     }
 
     /// Finds routes to services that aren't `known`; keys are those within `[proxy]`.
