@@ -12,6 +12,7 @@ use crate::{
     endpoint::InFlight,
     error::Error,
     exchange::{self, Fault, Lines, Outgoing, Reply, Terms},
+    health::Outcome,
     http::Buffer,
     pool::Pool,
     timer::{Elapsed, Timer},
@@ -139,7 +140,7 @@ impl Stream {
         fresh: bool,
         is_closing: impl Fn() -> bool,
     ) -> Attempt {
-        let in_flight = endpoint.begin();
+        let (in_flight, asked) = (endpoint.begin(), Instant::now());
         let kept = match fresh {
             false => worker.upstreams.take(endpoint),
             true => None,
@@ -150,7 +151,7 @@ impl Stream {
             None => match self.connect(worker, client.timer, endpoint).await {
                 Ok(stream) => stream,
                 Err(error) => {
-                    endpoint.fail();
+                    self.blame(worker, endpoint);
                     return Attempt::Again {
                         error,
                         reused: false,
@@ -173,6 +174,13 @@ impl Stream {
         let outgoing = &mut self.outgoing;
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;
         worker.give_output(output);
+        if let Ok(reply) = &done {
+            let outcome = match reply.status {
+                500.. => Outcome::Failure,
+                _ => Outcome::Success(asked.elapsed()),
+            };
+            worker.observe(&self.pool.service, endpoint, outcome);
+        }
         if let Ok(reply) = done
             && reply.status == 101
         {
@@ -193,16 +201,16 @@ impl Stream {
                 }
                 Attempt::Over(Forwarded::Replied(reply))
             }
-            Err(fault) => self.fault(fault, endpoint, reused),
+            Err(fault) => self.fault(fault, worker, endpoint, reused),
         }
     }
 
     /// Decides what follows a fault.
-    fn fault(&self, fault: Fault, endpoint: &Endpoint, reused: bool) -> Attempt {
+    fn fault(&self, fault: Fault, worker: &Worker, endpoint: &Endpoint, reused: bool) -> Attempt {
         match fault {
             Fault::Unanswered { unsent } => {
                 if !reused {
-                    endpoint.fail();
+                    self.blame(worker, endpoint);
                 }
                 let error = Error::UpstreamReset;
                 match self.outgoing.is_repeatable && (self.is_idempotent || unsent) {
@@ -212,7 +220,7 @@ impl Stream {
             }
             Fault::Failed(error) => {
                 if error.status() >= 500 {
-                    endpoint.fail();
+                    self.blame(worker, endpoint);
                 }
                 Attempt::Over(Forwarded::Failed(error))
             }
@@ -226,6 +234,12 @@ impl Stream {
                 reset,
             }),
         }
+    }
+
+    /// Counts a failure to respond.
+    fn blame(&self, worker: &Worker, endpoint: &Endpoint) {
+        endpoint.fail();
+        worker.observe(&self.pool.service, endpoint, Outcome::Failure);
     }
 
     /// Connects to the first address of an endpoint at which somebody is.

@@ -15,6 +15,9 @@
 //! endpoint, and a *tunnel* follows a 101. A connection to an endpoint has no task: it is kept by
 //! the worker and borrowed by the client's task for one exchange.
 //!
+//! Beside them, on the control plane, the [`HealthManager`] watches the instances and tells the
+//! registry which are well.
+//!
 //! [`Metrics`] sum up the workers' counters; the [`AccessLog`] is written by a thread of its own.
 
 mod access_log;
@@ -27,6 +30,7 @@ mod exchange;
 mod explain;
 mod forward;
 mod gate;
+mod health;
 mod http;
 mod listener;
 mod metrics;
@@ -49,6 +53,7 @@ pub use config::{
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict};
+pub use health::{HealthManager, InstanceHealth, ServiceHealth, Verdict};
 pub use listener::{Phase, bind, serve};
 pub use metrics::Metrics;
 pub use route::RouteTable;

@@ -122,6 +122,12 @@ impl Pool {
         })
     }
 
+    /// Lists the endpoints that may be asked.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let members = self.tiers.iter().flat_map(|tier| &tier.members);
+        members.map(|member| &member.endpoint)
+    }
+
     /// Tells whether nobody can be asked.
     pub(crate) fn is_empty(&self) -> bool {
         self.tiers.is_empty()

@@ -10,14 +10,16 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
+use registry::ServiceName;
 use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
-    RouteTable, Shared,
+    Endpoint, RouteTable, Shared,
     access_log::{self, Outcome, PIECE_BYTES},
+    health,
     http::Buffer,
     metrics::Counters,
     shared::{Bounds, Settings},
@@ -100,6 +102,16 @@ impl Worker {
         self.connections.set(self.connections.get() - 1);
         self.counters.connections_open.subtract(1);
         self.left.notify_waiters();
+    }
+
+    /// Counts what a request to an endpoint of a service has come to.
+    pub(crate) fn observe(
+        &self,
+        service: &ServiceName,
+        endpoint: &Endpoint,
+        outcome: health::Outcome,
+    ) {
+        self.shared.observe(service, endpoint, outcome);
     }
 
     /// Reads the newest route table.

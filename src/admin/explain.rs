@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use dns::Zones;
 use http::{Response, StatusCode};
+use proxy::{Explanation, ServiceHealth};
+use serde::Serialize;
 
 use super::{
     Admin,
@@ -27,6 +29,15 @@ pub(super) async fn name(admin: &Admin, name: &str) -> Result<Response<Body>, Pr
     })
 }
 
+/// Where a request goes, with what is seen of the instances that could get it.
+#[derive(Serialize)]
+struct Explained {
+    #[serde(flatten)]
+    route: Explanation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<ServiceHealth>,
+}
+
 /// Explains where a request for `host` and `path` goes.
 pub(super) async fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Problem> {
     let host = query
@@ -38,9 +49,10 @@ pub(super) async fn route(admin: &Admin, query: &Query) -> Result<Response<Body>
     );
     let snapshot = admin.controls.snapshot();
     let table = admin.views.proxy().table();
-    aside(move || {
-        let explanation = table.explain(&host, &path, &snapshot);
-        body::json(StatusCode::OK, &explanation)
-    })
-    .await
+    let route = aside(move || table.explain(&host, &path, &snapshot)).await?;
+    let health = match &route.service {
+        Some(service) => admin.health.show(service).await,
+        None => None,
+    };
+    aside(move || body::json(StatusCode::OK, &Explained { route, health })).await
 }

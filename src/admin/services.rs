@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode};
-use registry::Snapshot;
+use proxy::ServiceHealth;
+use registry::{Service, Snapshot};
 use serde::Serialize;
 
 use super::{
@@ -32,6 +33,15 @@ struct Summary<'a> {
     name: &'a str,
     instances: usize,
     available: usize,
+}
+
+/// A service with what is seen of its instances.
+#[derive(Serialize)]
+struct Watched<'a> {
+    #[serde(flatten)]
+    service: &'a Service,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<ServiceHealth>,
 }
 
 /// Lists all services.
@@ -67,7 +77,10 @@ pub(super) async fn show(
         }
     };
     let response = match snapshot.service(name) {
-        Some(service) => body::json(StatusCode::OK, &**service),
+        Some(service) => {
+            let health = admin.health.show(&service.name).await;
+            body::json(StatusCode::OK, &Watched { service, health })
+        }
         None if snapshot.unsynced().is_empty() => {
             Problem::not_found(format!("no source knows service `{name}`")).response()
         }

@@ -154,6 +154,11 @@ impl RouteTable {
         self.routes.by_path && has_dot_segment(path)
     }
 
+    /// Returns the pool of a service.
+    pub(crate) fn pool(&self, service: &ServiceName) -> Option<&Arc<Pool>> {
+        self.pools.get(service)
+    }
+
     /// Tells whether an endpoint may get new requests.
     pub(crate) fn contains(&self, service: &ServiceName, endpoint: &Arc<Endpoint>) -> bool {
         let pool = self.pools.get(service);
