@@ -107,7 +107,7 @@ fn what_is_watched_no_longer_after_a_reload_is_used_again() {
 
 #[test]
 fn an_instance_that_answers_500_to_every_request_is_ejected_and_returns() {
-    let config = "[proxy.defaults]\nejection = { base_time = '3s' }\n";
+    let config = "[proxy.defaults]\nejection = { base_time = '6s' }\n";
     let (signpost, upstreams) = start::<3>(config);
     upstreams[2].answer_with(500);
     let mut failed = 0;
@@ -124,7 +124,8 @@ fn an_instance_that_answers_500_to_every_request_is_ejected_and_returns() {
         &signpost,
         "signpost_proxy_ejections_total{service=\"web\",reason=\"consecutive_failures\"} 1"
     ));
-    assert_eq!(answers(&signpost), [good(1), good(2)]);
+    let meanwhile: Vec<_> = (0..10).map(|_| signpost.curl("web", "/").0).collect();
+    assert_eq!(meanwhile, [200; 10]);
     upstreams[2].answer_with(200);
     until_told(&signpost, &[1, 2, 3]);
     let back = answers(&signpost);
@@ -174,4 +175,18 @@ fn who_comes_later_starts_slowly_in_the_weights_of_dns() {
     let shown = health(&signpost)["instances"]["i2"].clone();
     assert_eq!(shown["share"], 10, "{shown}");
     eventually("it has the whole", || weights() == ["1", "1"]);
+}
+
+#[test]
+fn dns_follows_the_proxy_only_where_it_should() {
+    let config = format!("{CHECK}dns = {{ health = false }}\n");
+    let (signpost, upstreams) = start::<3>(&config);
+    upstreams[1].answer_with(500);
+    eventually("the proxy knows it", || {
+        health(&signpost)["instances"]["i2"]["verdict"] == "check_failed"
+    });
+    eventually("the proxy doesn't use it", || {
+        answers(&signpost) == [good(1), good(3)]
+    });
+    until_told(&signpost, &[1, 2, 3]);
 }

@@ -114,7 +114,10 @@ impl<'a> View<'a> {
         match self {
             // Of one record the weight means nothing.
             View::Instance(_) | View::Browsed(..) => Weights::default(),
-            _ => Weights::of(self.selected(service, words)),
+            _ => {
+                let selected = self.selected(service, words);
+                Weights::of(selected.map(|one| (one, one.observation.told())))
+            }
         }
     }
 
@@ -130,7 +133,7 @@ impl<'a> View<'a> {
         let (target, addresses) = words.target(service, instance)?;
         Some(Srv {
             priority: instance.priority,
-            weight: weights.told(instance),
+            weight: weights.weight(instance, instance.observation.told()),
             port,
             target,
             addresses,
@@ -228,7 +231,8 @@ impl<'a> View<'a> {
 /// Lists an instance's addresses, with its weight in hundredths.
 fn weighted(instance: &Instance) -> impl Iterator<Item = (IpAddr, u32)> {
     let addresses = instance.addresses.iter();
-    addresses.map(|address| (*address, hundredths(instance)))
+    let weight = hundredths(instance, instance.observation.told());
+    addresses.map(move |address| (*address, weight))
 }
 
 /// Says why an instance isn't among a name's records.
@@ -267,7 +271,7 @@ impl Words {
     ///
     /// A host that isn't resolved is left to the clients where the name is an alias.
     pub(crate) fn exclusion(&self, instance: &Instance) -> Option<Exclusion> {
-        match instance.exclusion() {
+        match instance.exclusion_told() {
             Some(Exclusion::Unresolved) if self.is_somewhere(instance) => None,
             exclusion => exclusion,
         }

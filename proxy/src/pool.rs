@@ -43,7 +43,7 @@ impl Pool {
     ///
     /// `kinds` are the balancers that routes to this service ask for.
     pub(crate) fn build(service: &Service, kinds: &[Balancer], previous: Option<&Self>) -> Self {
-        let weights = Weights::of(service.available().map(Arc::as_ref));
+        let weights = Weights::of(service.available().map(|one| (&**one, one.observation)));
         let mut members: Vec<(u16, Member)> = service
             .instances
             .iter()
@@ -58,7 +58,7 @@ impl Pool {
                         },
                         Arc::clone,
                     );
-                let weight = weights.told(instance);
+                let weight = weights.weight(instance, instance.observation);
                 Some((instance.priority, Member { endpoint, weight }))
             })
             .collect();

@@ -98,11 +98,21 @@ impl Instance {
         self.ports.iter().find(|port| port.protocol == protocol)
     }
 
-    /// Tells whether clients should be sent here, and if not, why.
+    /// Tells whether requests should be sent here, and if not, why.
     pub fn exclusion(&self) -> Option<Exclusion> {
+        self.excluded_by(self.observation)
+    }
+
+    /// Tells whether DNS should send clients here, and if not, why: not all that is observed is told
+    /// there.
+    pub fn exclusion_told(&self) -> Option<Exclusion> {
+        self.excluded_by(self.observation.told())
+    }
+
+    fn excluded_by(&self, observation: Observation) -> Option<Exclusion> {
         match self.state {
             State::Up if self.addresses.is_empty() => Some(Exclusion::Unresolved),
-            State::Up => match self.observation.health {
+            State::Up => match observation.health {
                 Health::Unhealthy(reason) => Some(Exclusion::Unhealthy(reason)),
                 Health::Healthy | Health::Unknown => None,
             },

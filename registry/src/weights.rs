@@ -15,12 +15,12 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Looks at the instances that stand beside each other.
-    pub fn of<'a>(instances: impl Iterator<Item = &'a Instance>) -> Self {
+    /// Looks at the instances that stand beside each other, each with what is seen of it.
+    pub fn of<'a>(instances: impl Iterator<Item = (&'a Instance, Observation)>) -> Self {
         let (mut greatest, mut any) = (0, false);
-        for instance in instances {
-            greatest = greatest.max(hundredths(instance));
-            any |= instance.observation.share < Observation::SHARE_WHOLE;
+        for (instance, observation) in instances {
+            greatest = greatest.max(hundredths(instance, observation));
+            any |= observation.share() < Observation::SHARE_WHOLE;
         }
         Self {
             greatest: any.then_some(greatest),
@@ -28,27 +28,24 @@ impl Weights {
     }
 
     /// Returns the weight of one of these instances.
-    pub fn told(self, instance: &Instance) -> u16 {
+    pub fn weight(self, instance: &Instance, observation: Observation) -> u16 {
         let Some(greatest) = self.greatest else {
             return instance.weight;
         };
-        let (own, most) = (hundredths(instance), u32::from(u16::MAX));
-        let told = match greatest > most {
+        let own = hundredths(instance, observation);
+        let most = u32::from(u16::MAX);
+        let weight = match greatest > most {
             true => u64::from(own) * u64::from(most) / u64::from(greatest),
             false => u64::from(own),
         };
         let least = u16::from(instance.weight != 0);
-        u16::try_from(told).unwrap_or(u16::MAX).max(least)
+        u16::try_from(weight).unwrap_or(u16::MAX).max(least)
     }
 }
 
 /// Returns an instance's weight in hundredths, by how much it has of it.
-pub fn hundredths(instance: &Instance) -> u32 {
-    let share = instance
-        .observation
-        .share
-        .clamp(1, Observation::SHARE_WHOLE);
-    u32::from(instance.weight) * u32::from(share)
+pub fn hundredths(instance: &Instance, observation: Observation) -> u32 {
+    u32::from(instance.weight) * u32::from(observation.share())
 }
 
 #[cfg(test)]
@@ -63,12 +60,15 @@ mod tests {
             .map(|(weight, share)| {
                 let mut instance = testing::instance("a", "10.0.0.1", 80);
                 instance.weight = *weight;
-                instance.observation.share = *share;
+                instance.observation = Observation::new(Default::default(), *share);
                 instance
             })
             .collect();
-        let weights = Weights::of(instances.iter());
-        instances.iter().map(|one| weights.told(one)).collect()
+        let seen = || instances.iter().map(|one| (one, one.observation));
+        let weights = Weights::of(seen());
+        seen()
+            .map(|(one, seen)| weights.weight(one, seen))
+            .collect()
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn what_is_seen_of_instances_is_told_and_weights_are_those_of_the_answer() {
     let mut service = testing::service("web", &[("a", 2), ("b", 1), ("c", 1)]);
     let mut see = |at: usize, health, share| {
         let instance = Arc::make_mut(&mut service.instances[at]);
-        instance.observation = registry::Observation { health, share };
+        instance.observation = registry::Observation::new(health, share);
     };
     see(0, Health::Healthy, 10);
     see(1, Health::Unhealthy(Reason::CheckFailed), 100);

@@ -186,7 +186,7 @@ impl<'a> Homes<'a> {
             let service = &*excerpt.service;
             let instance = service.instance(&instance.id)?;
             let is_gone = matches!(
-                instance.exclusion(),
+                instance.exclusion_told(),
                 Some(Exclusion::State(State::Down) | Exclusion::Unhealthy(_))
             );
             let target = zone.words.canonical(service, instance);

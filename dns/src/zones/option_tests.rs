@@ -85,7 +85,7 @@ fn seen(all: [(&str, Health, u8); 3]) -> Service {
     let ids = all.map(|(id, _, _)| (id, 1));
     let mut service = testing::service("web", &ids);
     for (instance, (_, health, share)) in service.instances.iter_mut().zip(all) {
-        Arc::make_mut(instance).observation = registry::Observation { health, share };
+        Arc::make_mut(instance).observation = registry::Observation::new(health, share);
     }
     service
 }

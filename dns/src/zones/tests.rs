@@ -52,7 +52,7 @@ fn instance() -> impl Strategy<Value = Instance> {
     let state = prop::sample::select(vec![State::Up, State::Up, State::Draining, State::Down]);
     let health = prop::sample::select(vec![Health::Healthy, Health::Unhealthy(Reason::Ejected)]);
     let seen = prop::option::weighted(0.4, (health, 1..=100_u8))
-        .prop_map(|seen| seen.map(|(health, share)| Observation { health, share }));
+        .prop_map(|seen| seen.map(|(health, share)| Observation::new(health, share)));
     let port = (1..4_u16, prop::option::of("[ab]|h2|http"), any::<bool>()).prop_map(
         |(number, name, udp)| Port {
             name: name.map(|name| name.parse().unwrap()),

@@ -199,10 +199,7 @@ async fn what_is_known_of_an_instance_is_in_the_next_snapshot() {
     let id = before.service("web").unwrap().instances[0].id.clone();
     let web = || "web".parse::<ServiceName>().unwrap();
 
-    let observation = crate::Observation {
-        health: crate::Health::Healthy,
-        share: 50,
-    };
+    let observation = crate::Observation::new(crate::Health::Healthy, 50);
     let seen = vec![(web(), id.clone(), observation)];
     controls.observe(seen.clone()).await.unwrap();
     controls.observe(seen).await.unwrap();

@@ -94,10 +94,7 @@ mod tests {
     use super::*;
     use crate::{Health, testing};
 
-    const HEALTHY: Observation = Observation {
-        health: Health::Healthy,
-        share: 100,
-    };
+    const HEALTHY: Observation = Observation::new(Health::Healthy, 100);
 
     fn id(text: &str) -> InstanceId {
         InstanceId::from_text(text)

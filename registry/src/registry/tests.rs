@@ -219,10 +219,7 @@ fn what_is_known_of_an_instance_lies_over_its_record() {
     let before = registry.publish().unwrap();
     let instances = &before.service("web").unwrap().instances;
     let (web, id) = (|| "web".parse().unwrap(), &instances[0].id);
-    let ejected = Observation {
-        health: Health::Unhealthy(Reason::Ejected),
-        share: 100,
-    };
+    let ejected = Observation::new(Health::Unhealthy(Reason::Ejected), 100);
     registry.observe(web(), id.clone(), ejected);
     registry.drain(web(), instances[1].id.clone(), true);
     let after = registry.publish().unwrap();
@@ -257,7 +254,7 @@ fn observation() -> impl Strategy<Value = Observation> {
         Just(Health::Unhealthy(Reason::CheckFailed)),
     ];
     (health, prop_oneof![Just(100), 1..=100_u8])
-        .prop_map(|(health, share)| Observation { health, share })
+        .prop_map(|(health, share)| Observation::new(health, share))
 }
 
 /// Something that happens to a registry whose sources are `a` and `b`.

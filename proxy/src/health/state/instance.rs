@@ -1,15 +1,12 @@
 //! What is known of one instance.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use registry::{Exclusion, Health, Instance, Observation, Protocol, Reason};
 use tokio::time::Instant;
 
 use super::{Why, checked::Checked, ejected::Ejected, slow_start, window::Window};
-use crate::config::Check;
+use crate::config::{Check, ServicePolicy};
 
 /// Holds what is known of one instance that is watched.
 #[derive(Debug)]
@@ -119,7 +116,7 @@ impl InstanceState {
 
     /// Returns the percentage of its weight that it gets, as the registry was told.
     pub(in crate::health) fn share(&self) -> u8 {
-        self.reported.share
+        self.reported.share()
     }
 
     /// Returns where it is asked whether it is well.
@@ -144,29 +141,28 @@ impl InstanceState {
     pub(super) fn observation(
         &self,
         fail_open: bool,
-        slow_start: Duration,
+        policy: &ServicePolicy,
         now: Instant,
     ) -> Observation {
-        if !self.place.is_eligible {
+        let (whole, is_bad) = (Observation::SHARE_WHOLE, self.condition.is_bad());
+        if !self.place.is_eligible || (fail_open && is_bad) {
             return Observation::default();
         }
-        if fail_open {
-            let health = match self.condition.is_bad() {
-                true => Health::Unknown,
-                false => self.condition.health(),
-            };
-            return Observation {
-                health,
-                share: Observation::SHARE_WHOLE,
-            };
-        }
         let share = match self.slow_since {
-            Some(since) => slow_start::share(now.saturating_duration_since(since), slow_start),
-            None => Observation::SHARE_WHOLE,
+            Some(since) if !is_bad && !fail_open => {
+                let elapsed = now.saturating_duration_since(since);
+                slow_start::share(elapsed, policy.slow_start)
+            }
+            _ => whole,
         };
-        Observation {
-            health: self.condition.health(),
-            share,
+        let observation = Observation::new(self.condition.health(), share);
+        let is_told = match is_bad {
+            true => policy.dns.health,
+            false => share == whole || policy.dns.slow_start,
+        };
+        match is_told {
+            true => observation,
+            false => observation.untold(),
         }
     }
 }

@@ -232,7 +232,7 @@ impl ServiceState {
         self.fail_open = bad > 0 && healthy < policy.fail_open * eligible as f64;
         let mut changes = Vec::new();
         for (id, state) in &mut self.instances {
-            let observation = state.observation(self.fail_open, policy.slow_start, now);
+            let observation = state.observation(self.fail_open, &policy, now);
             if state
                 .slow_since
                 .is_some_and(|since| now.saturating_duration_since(since) >= policy.slow_start)

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use registry::{Health, Reason, State, testing};
 
 use super::*;
-use crate::config::Check;
+use crate::config::{Check, Told};
 
 const WHOLE: u8 = Observation::SHARE_WHOLE;
 
@@ -90,7 +90,7 @@ impl Watched {
 
     fn seen(&self, one: &str) -> (Health, u8) {
         let observation = self.service.instance(&id(one)).unwrap().observation;
-        (observation.health, observation.share)
+        (observation.health, observation.share())
     }
 }
 
@@ -288,6 +288,30 @@ fn who_is_new_or_has_recovered_starts_slowly_and_who_was_there_does_not() {
 }
 
 #[test]
+fn dns_is_told_as_far_as_the_policy_says() {
+    for (health, slow_start) in [(false, true), (true, false)] {
+        let quiet = ServicePolicy {
+            slow_start: Duration::from_secs(30),
+            dns: Told { health, slow_start },
+            ..policy()
+        };
+        let mut watched = Watched::new(&["a", "b"], quiet);
+        watched.service = web(&["a", "b", "c"]);
+        watched.state.update(&watched.service, true, watched.at(0));
+        watched.settle(0);
+        for _ in 0..3 {
+            watched.check("a", false, 1);
+        }
+        watched.check("b", true, 1);
+        watched.settle(1);
+        let told = |n: usize| watched.service.instances[n].observation.is_told();
+        assert_eq!((told(0), told(1), told(2)), (health, true, slow_start));
+        assert_eq!(watched.seen("a"), (FAILING, WHOLE));
+        assert_eq!(watched.seen("c"), (Health::Unknown, 10));
+    }
+}
+
+#[test]
 fn after_a_start_or_without_others_nobody_starts_slowly() {
     let slow = ServicePolicy {
         slow_start: Duration::from_secs(30),
@@ -370,8 +394,8 @@ fn laws(watched: &Watched, ejection: &Ejection, fail_open: f64) {
         let is_bad = states[&instance.id].condition().is_bad();
         let told = matches!(observation.health, Health::Unhealthy(_));
         assert_eq!(told, is_bad && !too_few);
-        assert!((1..=WHOLE).contains(&observation.share));
-        assert!(!too_few || observation.share == WHOLE);
+        assert!((1..=WHOLE).contains(&observation.share()));
+        assert!(!too_few || observation.share() == WHOLE);
     }
 }
 
