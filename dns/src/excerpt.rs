@@ -12,8 +12,8 @@ pub(crate) struct Excerpt<'a> {
     pub(crate) service: Cow<'a, Service>,
     /// Whether no instance is available, and those are told that may yet answer.
     ///
-    /// They are up and not unhealthy in the excerpt: so their names answer as well, and they are seen to have changed
-    /// when this does.
+    /// They are up and not unhealthy in the excerpt: so their names answer as well, and they are seen
+    /// to have changed when this does.
     pub(crate) last_resort: bool,
 }
 

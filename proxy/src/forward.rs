@@ -175,10 +175,7 @@ impl Stream {
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;
         worker.give_output(output);
         if let Ok(reply) = &done {
-            let outcome = match reply.status {
-                500.. => Outcome::Failure,
-                _ => Outcome::Success(asked.elapsed()),
-            };
+            let outcome = Outcome::of(reply.status, asked.elapsed());
             worker.observe(&self.pool.service, endpoint, outcome);
         }
         if let Ok(reply) = done

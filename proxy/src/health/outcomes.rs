@@ -45,6 +45,16 @@ pub(crate) struct Sample {
     pub(crate) consecutive: u32,
 }
 
+impl Outcome {
+    /// Judges a response by its status; `latency` is the time from the request to it.
+    pub(crate) fn of(status: u16, latency: Duration) -> Self {
+        match status {
+            500.. => Self::Failure,
+            _ => Self::Success(latency),
+        }
+    }
+}
+
 impl Default for Outcomes {
     fn default() -> Self {
         Self {
