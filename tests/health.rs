@@ -1,5 +1,7 @@
 //! What the proxy sees of instances: DNS and routes follow it.
 
+use std::net::TcpListener;
+
 use serde_json::Value;
 
 use crate::support::{eventually, signpost::Signpost, upstream::Upstream};
@@ -130,6 +132,54 @@ fn an_instance_that_answers_500_to_every_request_is_ejected_and_returns() {
     until_told(&signpost, &[1, 2, 3]);
     let back = answers(&signpost);
     assert_eq!(back, [good(1), good(2), good(3)]);
+}
+
+#[test]
+fn an_instance_that_answers_500_to_every_other_request_is_ejected_by_its_ratio() {
+    let config = "[proxy.defaults]\n\
+        ejection = { base_time = '1h', max_time = '1h', min_requests = 10, window = '1m' }\n";
+    let (signpost, upstreams) = start::<3>(config);
+    upstreams[0].answer_by_turns([200, 500]);
+    let mut seen = (0, 0);
+    eventually("it is ejected", || {
+        match signpost.curl("web", "/").0 {
+            200 => seen.0 += 1,
+            500 => seen.1 += 1,
+            status => panic!("{status}"),
+        }
+        signpost.dig(&["web.svc.internal"]) == ["127.0.0.2", "127.0.0.3"]
+    });
+    // What it fails is passed on as it is, for it is an answer.
+    assert!(seen.1 >= 5 && seen.0 > seen.1, "{seen:?}");
+    let shown = health(&signpost)["instances"]["i1"].clone();
+    assert_eq!(shown["reason"], "it failed too many of its requests");
+    assert_eq!(answers(&signpost), [good(2), good(3)]);
+}
+
+#[test]
+fn an_instance_where_nobody_is_and_one_that_never_answers_leave_dns() {
+    let config = "[proxy.services.web]\n\
+        check = { interval = '50ms', timeout = '500ms', fall = 2 }\nfail_open = 0.0\n";
+    let (signpost, _well) = start::<1>(config);
+    // Connections come about, and nobody reads what comes.
+    let silent = TcpListener::bind("127.0.0.2:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.3:0").unwrap();
+    for (number, listener) in [(2, &silent), (3, &gone)] {
+        let address = listener.local_addr().unwrap();
+        let (host, port) = (address.ip(), address.port());
+        let body = format!(r#"{{"address": "{host}", "port": {port}}}"#);
+        let (status, answer) = signpost.put("web", &format!("i{number}"), &body);
+        assert_eq!(status, 201, "{answer}");
+    }
+    drop(gone);
+    until_told(&signpost, &[1]);
+    let shown = health(&signpost)["instances"].clone();
+    assert_eq!(
+        shown["i2"]["reason"],
+        "the last check: it took longer than 500ms"
+    );
+    let refused = shown["i3"]["reason"].as_str().unwrap();
+    assert!(refused.contains("refused"), "{refused}");
 }
 
 #[test]

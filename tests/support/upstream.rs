@@ -15,7 +15,8 @@ use std::{
 pub(crate) struct Upstream {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
-    status: Arc<AtomicU16>,
+    /// The one of the first request and of every other, and that of those between.
+    statuses: Arc<[AtomicU16; 2]>,
 }
 
 impl Upstream {
@@ -37,9 +38,10 @@ impl Upstream {
     fn listen(listen: &str, name: &str, delay: Duration) -> Self {
         let listener = TcpListener::bind(listen).unwrap();
         let address = listener.local_addr().unwrap();
-        let (requests, status) = (Arc::<AtomicUsize>::default(), Arc::new(AtomicU16::new(200)));
+        let requests = Arc::<AtomicUsize>::default();
+        let statuses = Arc::new([AtomicU16::new(200), AtomicU16::new(200)]);
         let name = name.to_owned();
-        let (counter, current) = (Arc::clone(&requests), Arc::clone(&status));
+        let (counter, current) = (Arc::clone(&requests), Arc::clone(&statuses));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let name = name.clone();
@@ -50,13 +52,20 @@ impl Upstream {
         Self {
             address,
             requests,
-            status,
+            statuses,
         }
     }
 
     /// Answers with this status from now on.
     pub(crate) fn answer_with(&self, status: u16) {
-        self.status.store(status, Ordering::SeqCst);
+        self.answer_by_turns([status, status]);
+    }
+
+    /// Answers with these statuses in turn.
+    pub(crate) fn answer_by_turns(&self, statuses: [u16; 2]) {
+        for (cell, status) in self.statuses.iter().zip(statuses) {
+            cell.store(status, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -80,7 +89,7 @@ fn serve(
     name: &str,
     delay: Duration,
     counter: &AtomicUsize,
-    status: &AtomicU16,
+    statuses: &[AtomicU16; 2],
 ) {
     let mut writer = stream.try_clone().unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
@@ -95,10 +104,10 @@ fn serve(
         {
             return;
         }
-        counter.fetch_add(1, Ordering::SeqCst);
+        let before = counter.fetch_add(1, Ordering::SeqCst);
         thread::sleep(delay);
         let length = name.len();
-        let status = status.load(Ordering::SeqCst);
+        let status = statuses[before % 2].load(Ordering::SeqCst);
         let answer = format!("HTTP/1.1 {status} -\r\nContent-Length: {length}\r\n\r\n{name}");
         if writer.write_all(answer.as_bytes()).is_err() {
             return;

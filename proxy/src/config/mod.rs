@@ -159,15 +159,17 @@ impl Config {
         ServicePolicy::new(&self.defaults, self.services.get(name))
     }
 
-    /// Finds routes to services that aren't `known`; keys are those within `[proxy]`.
+    /// Finds routes to services that aren't `known`, and options for such; keys are those within
+    /// `[proxy]`.
     pub fn dangling(&self, known: impl Fn(&ServiceName) -> bool) -> Vec<Problem> {
         let routes = self.routes.iter().enumerate();
+        let routes = routes.map(|(at, route)| (format!("routes[{at}].service"), &route.service));
+        let services = self.services.keys();
+        let services = services.map(|name| (format!("services.{name}"), name));
         routes
-            .filter(|(_, route)| !known(&route.service))
-            .map(|(at, route)| {
-                let reason = format!("no source knows service `{}`", route.service);
-                Problem::new(format!("routes[{at}].service"), reason)
-            })
+            .chain(services)
+            .filter(|(_, name)| !known(name))
+            .map(|(key, name)| Problem::new(key, format!("no source knows service `{name}`")))
             .collect()
     }
 }

@@ -341,9 +341,10 @@ impl Task {
         let Some(state) = self.services.get_mut(&alert.service) else {
             return;
         };
-        let mut samples = samples(&self.shared.table(), &alert.service, state.policy());
-        samples.retain(|(id, _)| *id == alert.id);
-        state.sample(&samples, Instant::now());
+        let table = self.shared.table();
+        let all = samples(&table, &alert.service, state.policy());
+        let samples = all.filter(|(id, _)| **id == alert.id);
+        state.sample(samples, Instant::now());
         self.dirty.insert(alert.service.clone());
     }
 
@@ -351,11 +352,10 @@ impl Task {
     fn tick(&mut self) {
         let (table, now) = (self.shared.table(), Instant::now());
         for (name, state) in &mut self.services {
-            if state.policy().ejection.is_some() {
-                let samples = samples(&table, name, state.policy());
-                state.sample(&samples, now);
-            }
-            if state.depends_on_time() {
+            let policy = Arc::clone(state.policy());
+            let any_bad =
+                policy.ejection.is_some() && state.sample(samples(&table, name, &policy), now);
+            if any_bad || state.depends_on_time() {
                 self.dirty.insert(name.clone());
             }
         }
@@ -393,23 +393,21 @@ impl Task {
 }
 
 /// Reads what a service's endpoints have counted, and has workers tell of those that fail.
-fn samples(
-    table: &RouteTable,
+fn samples<'t>(
+    table: &'t RouteTable,
     service: &ServiceName,
     policy: &ServicePolicy,
-) -> Vec<(InstanceId, Sample)> {
+) -> impl Iterator<Item = (&'t InstanceId, Sample)> + use<'t> {
     let limit = policy
         .ejection
         .map(|ejection| ejection.consecutive_failures);
     let limit = limit.filter(|limit| *limit != 0).unwrap_or(u32::MAX);
-    let endpoints = table
-        .pool(service)
-        .into_iter()
-        .flat_map(|pool| pool.endpoints());
-    endpoints
-        .map(|endpoint| {
-            endpoint.outcomes().set_alert(limit);
-            (endpoint.id.clone(), endpoint.outcomes().sample())
-        })
-        .collect()
+    let pool = table.pool(service).into_iter();
+    pool.flat_map(|pool| pool.endpoints()).map(move |endpoint| {
+        endpoint.outcomes().set_alert(limit);
+        (&endpoint.id, endpoint.outcomes().sample())
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,12 +20,14 @@ use super::state::{Counts, ServiceState, Why};
 pub(super) struct Numbers(Mutex<BTreeMap<ServiceName, (Counts, bool)>>);
 
 impl Numbers {
-    /// Takes the numbers of a service.
+    /// Takes the numbers of a service; one of which there never were any is left out, as of many
+    /// services nothing is ever to be said.
     pub(super) fn set(&self, service: &ServiceName, state: &ServiceState) {
         let numbers = (state.counts(), state.fail_open());
         let mut all = self.lock();
         match all.get_mut(service) {
             Some(old) => *old = numbers,
+            None if numbers.0 == Counts::default() => {}
             None => drop(all.insert(service.clone(), numbers)),
         }
     }

@@ -12,7 +12,7 @@ use registry::{InstanceId, ServiceName};
 pub(crate) enum Outcome {
     /// It has answered, with a status below 500, and so long after it was asked.
     Success(Duration),
-    /// It could not be connected to, brought no whole response in time, or said 500 and above.
+    /// It could not be connected to, gave no valid response in time, or one of 500 and above.
     Failure,
 }
 

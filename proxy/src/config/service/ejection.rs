@@ -7,9 +7,9 @@ use super::not_within;
 
 /// Configures when instances are ejected, and for how long.
 ///
-/// A request fails an instance when it brings no whole response or one with a status of 500 and
-/// above. The numbers are those that Envoy ejects by, but for the share of the instances: 10 % of
-/// a few are none.
+/// A request fails an instance when there is no connection, no valid response in time, or one with
+/// a status of 500 and above. The numbers are those that Envoy ejects by, but for the share of the
+/// instances: 10 % of a few are none.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ejection {

@@ -125,9 +125,10 @@ impl ServiceState {
         &self.instances
     }
 
-    /// Tells whether time alone can change something.
+    /// Tells whether time alone will change something.
     pub(in crate::health) fn depends_on_time(&self) -> bool {
-        self.policy.ejection.is_some() || !self.policy.slow_start.is_zero()
+        let mut states = self.instances.values();
+        states.any(|state| state.ejected.is().is_some() || state.slow_since.is_some())
     }
 
     /// Lists the instances that are to be checked and aren't yet, each with a turn of its own, of
@@ -182,29 +183,38 @@ impl ServiceState {
         decided
     }
 
-    /// Takes what endpoints have counted; ejects those that do badly, as far as it may.
-    pub(in crate::health) fn sample(&mut self, samples: &[(InstanceId, Sample)], now: Instant) {
+    /// Takes what endpoints have counted; ejects those that do badly, as far as it may. Returns
+    /// whether there were any.
+    pub(in crate::health) fn sample<'s>(
+        &mut self,
+        samples: impl Iterator<Item = (&'s InstanceId, Sample)>,
+        now: Instant,
+    ) -> bool {
         let Some(ejection) = self.policy.ejection else {
-            return;
+            return false;
         };
-        self.release(now);
         let window = ejection.window.get();
         let mut bad = Vec::new();
         for (id, sample) in samples {
             let Some(state) = self.instances.get_mut(id) else {
                 continue;
             };
-            let new_failures = state.window.take(*sample, window, now);
-            if let Some(why) = state.failing(&ejection, *sample, new_failures) {
+            let new_failures = state.window.take(sample, window, now);
+            if let Some(why) = state.failing(&ejection, sample, new_failures) {
                 bad.push((id.clone(), why));
             }
         }
         if let Some(factor) = ejection.latency {
             bad.extend(self.slow(&ejection, factor));
         }
+        let any = !bad.is_empty();
+        if any {
+            self.release(now);
+        }
         for (id, why) in bad {
             self.eject(&ejection, &id, why, now);
         }
+        any
     }
 
     /// Lets time pass; returns what has changed for the registry.

@@ -85,7 +85,8 @@ impl Watched {
             micros,
             consecutive,
         };
-        self.state.sample(&[(id(one), sample)], self.at(seconds));
+        let now = self.at(seconds);
+        self.state.sample([(&id(one), sample)].into_iter(), now);
     }
 
     fn seen(&self, one: &str) -> (Health, u8) {
@@ -190,7 +191,8 @@ fn one_that_is_much_slower_than_the_others_is_ejected_if_that_is_asked_for() {
         };
         let all = [("a", 2000), ("b", 3000), ("c", 2500), ("d", 9000)];
         let samples = all.map(|(one, micros)| (id(one), sample(micros)));
-        watched.state.sample(&samples, watched.at(1));
+        let samples = samples.iter().map(|(id, sample)| (id, *sample));
+        watched.state.sample(samples, watched.at(1));
         let changed = watched.settle(1);
         assert_eq!(changed.len(), ejected);
         assert!(changed.iter().all(|one| one == "d"));
