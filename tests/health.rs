@@ -196,6 +196,13 @@ fn health_is_not_believed_when_too_few_would_be_left() {
         &signpost,
         "signpost_proxy_fail_open{service=\"web\"} 1"
     ));
+    let (_, explained) = signpost.get("/v1/explain/dns/web.svc.internal");
+    assert_eq!(explained["fail_open"][0], "web", "{explained}");
+    let (_, list) = signpost.get("/v1/services");
+    assert_eq!(list["services"][0]["fail_open"], true, "{list}");
+    let shown = signpost.verb(&["services", "web"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("check failed (ignored)"), "{shown}");
     let message = "too few instances are healthy: health is not believed, and all are used";
     assert_eq!(signpost.logged(message).len(), 1);
     let all = answers(&signpost);

@@ -18,15 +18,37 @@ use super::{
 pub(super) async fn name(admin: &Admin, name: &str) -> Result<Response<Body>, Problem> {
     let zones: Arc<Zones> = admin.views.zones().load_full();
     let wanted = name.to_owned();
+    let health = admin.health.clone();
     let explained = aside(move || {
-        let explanation = zones.explain(&wanted)?;
-        Some(body::json(StatusCode::OK, &explanation))
+        let answer = zones.explain(&wanted)?;
+        let told = answer
+            .records
+            .iter()
+            .filter_map(|record| record.instance.as_ref());
+        let mut fail_open: Vec<_> = told.map(|instance| instance.service.clone()).collect();
+        fail_open.sort();
+        fail_open.dedup();
+        fail_open.retain(|service| health.fail_open(service));
+        Some(body::json(
+            StatusCode::OK,
+            &ExplainedName { answer, fail_open },
+        ))
     });
     explained.await?.ok_or_else(|| {
         Problem::not_found(format!(
             "`{name}` is in none of the zones; a query for it is refused"
         ))
     })
+}
+
+/// How a name is answered, with what isn't believed of the instances.
+#[derive(Serialize)]
+struct ExplainedName {
+    #[serde(flatten)]
+    answer: dns::Explanation,
+    /// The services of which so many instances are unhealthy that all are told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fail_open: Vec<String>,
 }
 
 /// Where a request goes, with what is seen of the instances that could get it.

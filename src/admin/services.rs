@@ -33,6 +33,9 @@ struct Summary<'a> {
     name: &'a str,
     instances: usize,
     available: usize,
+    /// Health is not believed, as too few would be left.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fail_open: bool,
 }
 
 /// A service with what is seen of its instances.
@@ -55,6 +58,7 @@ pub(super) fn list(admin: &Admin) -> Response<Body> {
                 name: service.name.as_str(),
                 instances: service.instances.len(),
                 available: service.available().count(),
+                fail_open: admin.health.fail_open(service.name.as_str()),
             })
             .collect(),
     };

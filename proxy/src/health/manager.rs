@@ -103,6 +103,11 @@ impl HealthManager {
         answered.await.ok()?
     }
 
+    /// Tells whether so many instances of a service are unhealthy that all are used.
+    pub fn fail_open(&self, service: &str) -> bool {
+        self.numbers.fail_open(service)
+    }
+
     /// Returns the numbers, to be registered with a registry of metrics.
     pub fn metrics(&self) -> Box<dyn Collector> {
         Box::new(Arc::clone(&self.numbers))

@@ -37,6 +37,13 @@ impl Numbers {
         self.lock().remove(service);
     }
 
+    /// Tells whether a service's health is not believed.
+    pub(super) fn fail_open(&self, service: &str) -> bool {
+        self.lock()
+            .get(service)
+            .is_some_and(|(_, fail_open)| *fail_open)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ServiceName, (Counts, bool)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
