@@ -158,7 +158,7 @@ pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use registry::{State, testing};
+    use registry::{Health, Observation, Reason, State, testing};
 
     use super::*;
 
@@ -201,6 +201,28 @@ mod tests {
             let second = pool.pick(kind, 5, &[first]).unwrap();
             assert_eq!(second.id.as_str(), "a");
         }
+    }
+
+    #[test]
+    fn who_starts_slowly_is_asked_less_and_who_is_unhealthy_not_at_all() {
+        let seen = [
+            ("a", Observation::new(Health::Healthy, 100)),
+            ("b", Observation::new(Health::Unknown, 10).untold()),
+            (
+                "c",
+                Observation::new(Health::Unhealthy(Reason::Ejected), 100).untold(),
+            ),
+        ];
+        let instances = seen.map(|(id, observation)| {
+            let mut instance = testing::instance(id, "127.0.0.1", 1);
+            instance.observation = observation;
+            instance
+        });
+        let pool = pool(&testing::service_of("web", instances), None);
+        let picked = || pool.pick(Balancer::RoundRobin, 0, &[]).unwrap().id.clone();
+        let picks: Vec<_> = std::iter::repeat_with(picked).take(110).collect();
+        let times = |id: &str| picks.iter().filter(|one| one.as_str() == id).count();
+        assert_eq!((times("a"), times("b"), times("c")), (100, 10, 0));
     }
 
     #[test]
