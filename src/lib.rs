@@ -8,8 +8,9 @@
 //! The crates have the parts: `registry` watches stores and makes snapshots, `dns` makes answers of them,
 //! `proxy` takes requests to instances, `config` reads files. This crate puts them together. [`Server`]
 //! starts everything a [`Config`] describes: the registry with its sources, the views (zones and routes,
-//! renewed whenever a snapshot or the configuration is new), the workers that serve them, and the listeners
-//! that come and go with the configuration. `admin/` is the API by which people and programs look in and
+//! renewed whenever a snapshot or the configuration is new), the health manager (which tells the registry
+//! what the proxy sees of instances), the workers that serve them, and the listeners that come and go with
+//! the configuration. `admin/` is the API by which people and programs look in and
 //! register, `cli/` the command line, `registrar/` the agent behind `signpost register`.
 //!
 //! What always holds:

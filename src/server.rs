@@ -3,6 +3,7 @@
 use std::{fmt, future::Future, path::PathBuf, sync::Arc};
 
 use ::config::{Environment, Problem};
+use proxy::HealthManager;
 use registry::Controls;
 use tokio::sync::{mpsc, watch};
 
@@ -29,6 +30,7 @@ pub struct Server {
     own_cookies: Arc<dns::Cookies>,
     controls: Controls,
     views: Views,
+    health: HealthManager,
     dns_metrics: Arc<dns::Metrics>,
     admin: Arc<Admin>,
     reloads: Option<mpsc::Receiver<ReloadRequest>>,
@@ -64,16 +66,20 @@ impl Server {
         set_sources(&controls, &config).await?;
         let dns_metrics = Arc::new(dns::Metrics::default());
         let views = Views::start(&config, cookies, &dns_metrics, &controls, log);
+        let health =
+            HealthManager::start(&config.proxy, views.proxy(), &controls, fastrand::u64(..));
         let workers = start_workers(&config, &views)?;
         let (draining, watched) = watch::channel(false);
         let (requests, reloads) = mpsc::channel(RELOADS_MAX);
         let collectors = Collectors::new(vec![
             Box::new(Arc::clone(&dns_metrics)),
             Box::new(Arc::clone(views.proxy().metrics())),
+            health.metrics(),
         ]);
         let admin = Admin::new(
             controls.clone(),
             views.clone(),
+            health.clone(),
             collectors,
             requests,
             watched,
@@ -83,6 +89,7 @@ impl Server {
             own_cookies,
             controls,
             views,
+            health,
             dns_metrics,
             admin,
             reloads: Some(reloads),
@@ -170,6 +177,7 @@ impl Server {
         // Sources first: a name that a new one could own must not be denied in a zone that is new, too.
         set_sources(&self.controls, &config).await?;
         self.views.reconfigure(&config, cookies).await;
+        self.health.configure(&config.proxy).await;
         self.apply_listeners(pending, &config).await?;
         self.config = config;
         Ok(())

@@ -101,7 +101,7 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 20] = [
+const TABLES: [(&str, &str); 25] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
@@ -115,6 +115,14 @@ const TABLES: [(&str, &str); 20] = [
     ("[proxy.timeouts]", "### `[proxy.timeouts]`"),
     ("[proxy.limits]", "### `[proxy.limits]`"),
     ("[proxy.retries]", "### `[proxy.retries]`"),
+    ("[proxy.defaults]", "### `[proxy.defaults]`"),
+    ("[proxy.defaults.check]", "### `[proxy.defaults.check]`"),
+    (
+        "[proxy.defaults.ejection]",
+        "### `[proxy.defaults.ejection]`",
+    ),
+    ("[proxy.defaults.limits]", "### `[proxy.defaults.limits]`"),
+    ("[proxy.defaults.dns]", "### `[proxy.defaults.dns]`"),
     ("[proxy.access_log]", "### `[proxy.access_log]`"),
     ("[admin]", "## `[admin]`"),
     ("[registry]", "## `[registry]`"),
@@ -140,6 +148,10 @@ fn the_reference_has_every_key_and_no_other() {
         "limits",
         "retries",
         "access_log",
+        "defaults",
+        "services",
+        "check",
+        "ejection",
     ];
     let log = ("[log]", "## `[log]`");
     for (table, heading) in TABLES.into_iter().chain([log]) {
@@ -160,6 +172,7 @@ fn the_reference_has_every_key_and_no_other() {
             "[[proxy.routes]]" => false,
             // A zone has a single one.
             "[dns]" if key == "ttl" => true,
+            "[proxy.defaults]" if key == "dns" => true,
             _ => nested.contains(&key.as_str()),
         };
         let known: BTreeSet<String> = keys(table)

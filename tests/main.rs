@@ -13,6 +13,7 @@ mod corpora;
 mod differential;
 mod docs;
 mod ensemble;
+mod health;
 mod pipeline;
 mod reload;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use registry::{Instance, Service, State};
+use registry::{Instance, Observation, Service, State};
 
 use crate::{config::AllDown, zone::Words};
 
@@ -12,8 +12,8 @@ pub(crate) struct Excerpt<'a> {
     pub(crate) service: Cow<'a, Service>,
     /// Whether no instance is available, and those are told that may yet answer.
     ///
-    /// They are up in the excerpt: so their names answer as well, and they are seen to have changed
-    /// when this does.
+    /// They are up and not unhealthy in the excerpt: so their names answer as well, and they are seen
+    /// to have changed when this does.
     pub(crate) last_resort: bool,
 }
 
@@ -71,6 +71,7 @@ impl Words {
             }
             Arc::new(Instance {
                 state: State::Up,
+                observation: Observation::default(),
                 ..Instance::clone(instance)
             })
         });

@@ -2,7 +2,9 @@
 
 use std::{fmt, net::IpAddr};
 
-use registry::{Exclusion, Instance, Port, PortName, Protocol, Service, State};
+use registry::{
+    Exclusion, Instance, Port, PortName, Protocol, Service, State, Weights, hundredths,
+};
 use smallvec::SmallVec;
 
 use crate::{
@@ -45,7 +47,7 @@ impl<'a> View<'a> {
             View::Addresses => self
                 .selected(service, words)
                 .map(|instance| words.alias(instance)),
-            View::Instance(instance) if instance.state != State::Down => {
+            View::Instance(instance) if self.omission(instance, words).is_none() => {
                 return words.alias(instance);
             }
             _ => return None,
@@ -67,9 +69,10 @@ impl<'a> View<'a> {
                 sets
             }
             View::MainPorts(_) | View::NamedPorts(..) => {
+                let weights = self.weights(service, words);
                 let records: Vec<_> = self
                     .selected(service, words)
-                    .filter_map(|instance| self.srv(service, instance, words))
+                    .filter_map(|instance| self.srv(service, instance, words, weights))
                     .collect();
                 let svcb = self.svcb_set(service, words);
                 rrset::srv(&records, ttl).into_iter().chain(svcb).collect()
@@ -86,7 +89,9 @@ impl<'a> View<'a> {
             }
             View::Browsed(_, _, instance) => {
                 let omitted = self.omission(instance, words).is_some();
-                let srv = self.srv(service, instance, words).filter(|_| !omitted);
+                let weights = self.weights(service, words);
+                let srv = self.srv(service, instance, words, weights);
+                let srv = srv.filter(|_| !omitted);
                 let srv = rrset::srv(&Vec::from_iter(srv), ttl);
                 let txt = rrset::txt(&instance.attributes, ttl);
                 srv.into_iter().chain([txt]).collect()
@@ -104,18 +109,31 @@ impl<'a> View<'a> {
         all.filter(move |instance| self.omission(instance, words).is_none())
     }
 
+    /// Returns how the weights of the name's SRV records are told.
+    pub(crate) fn weights(self, service: &Service, words: &Words) -> Weights {
+        match self {
+            // Of one record the weight means nothing.
+            View::Instance(_) | View::Browsed(..) => Weights::default(),
+            _ => {
+                let selected = self.selected(service, words);
+                Weights::of(selected.map(|one| (one, one.observation.told())))
+            }
+        }
+    }
+
     /// Makes an instance's SRV record, where it has such a port and a name that DNS can carry.
     pub(crate) fn srv<'b>(
         self,
         service: &Service,
         instance: &'b Instance,
         words: &Words,
+        weights: Weights,
     ) -> Option<Srv<'b>> {
         let port = self.port(instance)?.number;
         let (target, addresses) = words.target(service, instance)?;
         Some(Srv {
             priority: instance.priority,
-            weight: instance.weight,
+            weight: weights.weight(instance, instance.observation.told()),
             port,
             target,
             addresses,
@@ -210,9 +228,11 @@ impl<'a> View<'a> {
     }
 }
 
-fn weighted(instance: &Instance) -> impl Iterator<Item = (IpAddr, u16)> {
+/// Lists an instance's addresses, with its weight in hundredths.
+fn weighted(instance: &Instance) -> impl Iterator<Item = (IpAddr, u32)> {
     let addresses = instance.addresses.iter();
-    addresses.map(|address| (*address, instance.weight))
+    let weight = hundredths(instance, instance.observation.told());
+    addresses.map(move |address| (*address, weight))
 }
 
 /// Says why an instance isn't among a name's records.
@@ -251,7 +271,7 @@ impl Words {
     ///
     /// A host that isn't resolved is left to the clients where the name is an alias.
     pub(crate) fn exclusion(&self, instance: &Instance) -> Option<Exclusion> {
-        match instance.exclusion() {
+        match instance.exclusion_told() {
             Some(Exclusion::Unresolved) if self.is_somewhere(instance) => None,
             exclusion => exclusion,
         }

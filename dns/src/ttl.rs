@@ -53,6 +53,12 @@ impl Ttls {
         let exact = self.exact.get(name).copied();
         exact.or_else(|| matching().map(|pattern| pattern.ttl))
     }
+
+    /// Returns the most seconds that are set for any service.
+    pub(crate) fn max(&self) -> Option<u32> {
+        let patterns = self.patterns.iter().map(|pattern| pattern.ttl);
+        self.exact.values().copied().chain(patterns).max()
+    }
 }
 
 impl Pattern {

@@ -10,6 +10,8 @@ use std::{
 
 use registry::InstanceId;
 
+use crate::health::Outcomes;
+
 /// Holds one instance's address and live counters; shared by all workers and by all route tables
 /// that have the same instance at the same address.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ struct Counters {
     in_flight: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
+    outcomes: Outcomes,
 }
 
 impl Endpoint {
@@ -75,6 +78,11 @@ impl Endpoint {
     /// Returns how many times it failed to respond.
     pub fn failures(&self) -> u64 {
         self.counters.failures.load(Relaxed)
+    }
+
+    /// Returns what it did to requests.
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.counters.outcomes
     }
 
     /// Counts a request until the guard is dropped.

@@ -11,6 +11,7 @@ use crate::{
     endpoint::InFlight,
     error::Error,
     exchange::{self, Fault, Lines, Outgoing, Reply, Terms},
+    health::Outcome,
     http::Buffer,
     ledger::Account,
     pool::Pool,
@@ -167,15 +168,7 @@ impl Stream {
         is_closing: impl Fn() -> bool,
     ) -> Attempt {
         let in_flight = endpoint.begin();
-        let slot = worker.slot(endpoint, &self.pool.service);
-        let asked = self.asked.insert(Asked {
-            endpoint: Arc::clone(endpoint),
-            address: endpoint.address,
-            slot: Rc::clone(&slot),
-        });
-        if self.attempts > 1 {
-            asked.slot.tally.retries.add(1);
-        }
+        let (slot, begun) = self.ask(worker, endpoint);
         let kept = match fresh {
             false => slot.take(!self.is_repeatable()),
             true => None,
@@ -186,7 +179,7 @@ impl Stream {
             None => match self.connect(worker, client.timer, endpoint).await {
                 Ok(stream) => stream,
                 Err(error) => {
-                    endpoint.fail();
+                    self.blame(worker, endpoint);
                     return Attempt::elsewhere(error);
                 }
             },
@@ -206,6 +199,10 @@ impl Stream {
         let outgoing = &mut self.outgoing;
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;
         worker.give_output(output);
+        if let Ok(reply) = &done {
+            let outcome = Outcome::of(reply.status, reply.answered - begun);
+            worker.observe(&self.pool.service, endpoint, outcome);
+        }
         if let Ok(reply) = done
             && reply.status == 101
         {
@@ -224,16 +221,33 @@ impl Stream {
                 }
                 Attempt::Over(Forwarded::Replied(reply))
             }
-            Err(fault) => self.fault(fault, endpoint, reused),
+            Err(fault) => self.fault(fault, worker, endpoint, reused),
+        }
+    }
+
+    /// Notes whom it is sent to now; returns what the worker keeps of them, and since when.
+    fn ask(&mut self, worker: &Rc<Worker>, endpoint: &Arc<Endpoint>) -> (Rc<Slot>, Instant) {
+        let slot = worker.slot(endpoint, &self.pool.service);
+        self.asked = Some(Asked {
+            endpoint: Arc::clone(endpoint),
+            address: endpoint.address,
+            slot: Rc::clone(&slot),
+        });
+        match self.attempts {
+            1 => (slot, self.started),
+            _ => {
+                slot.tally.retries.add(1);
+                (slot, Instant::now())
+            }
         }
     }
 
     /// Decides what follows a fault.
-    fn fault(&self, fault: Fault, endpoint: &Endpoint, reused: bool) -> Attempt {
+    fn fault(&self, fault: Fault, worker: &Worker, endpoint: &Endpoint, reused: bool) -> Attempt {
         match fault {
             Fault::Unanswered { unsent } => {
                 if !reused {
-                    endpoint.fail();
+                    self.blame(worker, endpoint);
                 }
                 let error = Error::UpstreamReset;
                 let may = self.is_repeatable() || (unsent && self.outgoing.is_repeatable);
@@ -243,12 +257,12 @@ impl Stream {
                 }
             }
             Fault::Unwanted { status } => {
-                endpoint.fail();
+                self.blame(worker, endpoint);
                 Attempt::elsewhere(Error::UpstreamStatus(status))
             }
             Fault::Failed(error) => {
                 if error.status() >= 500 {
-                    endpoint.fail();
+                    self.blame(worker, endpoint);
                 }
                 // The rest of the time is another one's.
                 let goes_on = error == Error::UpstreamTimeout
@@ -294,6 +308,12 @@ impl Stream {
     /// Tells whether it can be sent again, and means the same then.
     fn is_repeatable(&self) -> bool {
         self.outgoing.is_repeatable && (self.is_idempotent || self.retries.non_idempotent)
+    }
+
+    /// Counts a failure to respond.
+    fn blame(&self, worker: &Worker, endpoint: &Endpoint) {
+        endpoint.fail();
+        worker.observe(&self.pool.service, endpoint, Outcome::Failure);
     }
 
     /// Connects to the first address of an endpoint at which somebody is.

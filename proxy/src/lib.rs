@@ -15,6 +15,9 @@
 //! endpoint, and a *tunnel* follows a 101. A connection to an endpoint has no task: it is kept by
 //! the worker and borrowed by the client's task for one exchange.
 //!
+//! Beside them, on the control plane, the [`HealthManager`] watches the instances and tells the
+//! registry which are well.
+//!
 //! [`Metrics`] sum up the workers' counters; the [`AccessLog`] is written by a thread of its own.
 
 mod access_log;
@@ -27,6 +30,7 @@ mod exchange;
 mod explain;
 mod forward;
 mod gate;
+mod health;
 mod http;
 mod ledger;
 mod listener;
@@ -44,11 +48,13 @@ mod worker;
 pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
-    AccessLog as AccessLogConfig, Config, Limits, Listener, Protocol, Retries, Route,
-    RouteTimeouts, Statuses, Timeouts,
+    AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, Ejection, Limits,
+    Listener, Protocol, Retries, Route, RouteTimeouts, ServiceOptions, ServicePolicy, StatusRange,
+    Statuses, Timeouts, Told,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict};
+pub use health::{HealthManager, InstanceHealth, ServiceHealth, Verdict};
 pub use listener::{Phase, bind, serve};
 pub use metrics::Metrics;
 pub use route::RouteTable;

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use registry::{Instance, Protocol, Service, ServiceName};
+use registry::{Instance, Protocol, Service, ServiceName, Weights};
 use smallvec::SmallVec;
 
 use crate::{
@@ -43,6 +43,7 @@ impl Pool {
     ///
     /// `kinds` are the balancers that routes to this service ask for.
     pub(crate) fn build(service: &Service, kinds: &[Balancer], previous: Option<&Self>) -> Self {
+        let weights = Weights::of(service.available().map(|one| (&**one, one.observation)));
         let mut members: Vec<(u16, Member)> = service
             .instances
             .iter()
@@ -57,7 +58,7 @@ impl Pool {
                         },
                         Arc::clone,
                     );
-                let weight = instance.weight;
+                let weight = weights.weight(instance, instance.observation);
                 Some((instance.priority, Member { endpoint, weight }))
             })
             .collect();
@@ -121,6 +122,12 @@ impl Pool {
         })
     }
 
+    /// Lists the endpoints that may be asked.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let members = self.tiers.iter().flat_map(|tier| &tier.members);
+        members.map(|member| &member.endpoint)
+    }
+
     /// Tells whether nobody can be asked.
     pub(crate) fn is_empty(&self) -> bool {
         self.tiers.is_empty()
@@ -151,7 +158,7 @@ pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use registry::{State, testing};
+    use registry::{Health, Observation, Reason, State, testing};
 
     use super::*;
 
@@ -194,6 +201,28 @@ mod tests {
             let second = pool.pick(kind, 5, &[first]).unwrap();
             assert_eq!(second.id.as_str(), "a");
         }
+    }
+
+    #[test]
+    fn who_starts_slowly_is_asked_less_and_who_is_unhealthy_not_at_all() {
+        let seen = [
+            ("a", Observation::new(Health::Healthy, 100)),
+            ("b", Observation::new(Health::Unknown, 10).untold()),
+            (
+                "c",
+                Observation::new(Health::Unhealthy(Reason::Ejected), 100).untold(),
+            ),
+        ];
+        let instances = seen.map(|(id, observation)| {
+            let mut instance = testing::instance(id, "127.0.0.1", 1);
+            instance.observation = observation;
+            instance
+        });
+        let pool = pool(&testing::service_of("web", instances), None);
+        let picked = || pool.pick(Balancer::RoundRobin, 0, &[]).unwrap().id.clone();
+        let picks: Vec<_> = std::iter::repeat_with(picked).take(110).collect();
+        let times = |id: &str| picks.iter().filter(|one| one.as_str() == id).count();
+        assert_eq!((times("a"), times("b"), times("c")), (100, 10, 0));
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! What the workers share with those who change it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use registry::ServiceName;
+use tokio::sync::mpsc;
 
-use crate::{AccessLog, Config, Limits, Metrics, Retries, RouteTable, Timeouts};
+use crate::{
+    AccessLog, Config, Endpoint, Limits, Metrics, Retries, RouteTable, Timeouts,
+    health::{Alert, Outcome},
+};
 
 /// Holds what all workers read: the routes, the settings, and where numbers and lines go.
 ///
@@ -16,6 +21,8 @@ pub struct Shared {
     settings: Arc<ArcSwap<Settings>>,
     metrics: Arc<Metrics>,
     log: AccessLog,
+    /// Where instances are told of that fail again and again, once somebody listens.
+    alerts: OnceLock<mpsc::Sender<Alert>>,
 }
 
 /// Holds what a reload can change besides the routes.
@@ -42,6 +49,7 @@ impl Shared {
             settings: Arc::new(ArcSwap::from_pointee(Settings::of(config))),
             metrics: Arc::default(),
             log,
+            alerts: OnceLock::new(),
         }
     }
 
@@ -70,6 +78,23 @@ impl Shared {
     /// Returns the access log, to be opened again.
     pub fn log(&self) -> &AccessLog {
         &self.log
+    }
+
+    /// Has instances that fail again and again told of from now on; the first call counts.
+    pub(crate) fn set_alerts(&self, alerts: mpsc::Sender<Alert>) {
+        self.alerts.set(alerts).ok();
+    }
+
+    /// Counts what a request to an endpoint has come to.
+    ///
+    /// Takes no lock and never waits: an alert that finds no room is seen by the next tick.
+    pub(crate) fn observe(&self, service: &ServiceName, endpoint: &Endpoint, outcome: Outcome) {
+        if endpoint.outcomes().record(outcome)
+            && let Some(alerts) = self.alerts.get()
+        {
+            let (service, id) = (service.clone(), endpoint.id.clone());
+            alerts.try_send(Alert { service, id }).ok();
+        }
     }
 
     pub(crate) fn table_cell(&self) -> &Arc<ArcSwap<RouteTable>> {

@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     Endpoint, RouteTable, Shared,
     access_log::{self, Outcome, PIECE_BYTES},
+    health,
     http::Buffer,
     ledger::{Account, Ledger},
     metrics::{Counters, Metrics},
@@ -107,6 +108,16 @@ impl Worker {
         self.connections.set(self.connections.get() - 1);
         self.counters.connections_open.subtract(1);
         self.left.notify_waiters();
+    }
+
+    /// Counts what a request to an endpoint of a service has come to.
+    pub(crate) fn observe(
+        &self,
+        service: &ServiceName,
+        endpoint: &Endpoint,
+        outcome: health::Outcome,
+    ) {
+        self.shared.observe(service, endpoint, outcome);
     }
 
     /// Reads the newest route table.

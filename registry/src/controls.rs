@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Snapshot, SourceStatus, Writer, source::Message, sources};
+use crate::{
+    InstanceId, Observation, ServiceName, Snapshot, SourceStatus, Writer, source::Message, sources,
+};
 
 /// Speaks with the registry's task; may be copied freely.
 #[derive(Debug, Clone)]
@@ -20,6 +22,18 @@ pub(crate) enum Command {
     Statuses(oneshot::Sender<Vec<SourceStatus>>),
     Writer(Option<String>, oneshot::Sender<Option<Writer>>),
     Flush(oneshot::Sender<u64>),
+    Observe(Vec<(ServiceName, InstanceId, Observation)>),
+    Drain(Drain),
+}
+
+/// The wish that an instance drains, or no longer does.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    pub(crate) service: ServiceName,
+    pub(crate) id: InstanceId,
+    pub(crate) drained: bool,
+    /// Takes the version of the snapshot that has it; `None` without such an instance.
+    pub(crate) answer: oneshot::Sender<Option<u64>>,
 }
 
 /// Reports that the registry's task has ended; the process is about to.
@@ -89,6 +103,47 @@ impl Controls {
     /// As [`Controls::set_sources`].
     pub async fn flush(&self) -> Result<u64, Stopped> {
         self.ask(Command::Flush).await
+    }
+
+    /// Says what is observed of instances; what isn't named stays as it was.
+    ///
+    /// It is part of the next snapshot, and forgotten when the instance is gone. An observation that is
+    /// the same as the last one of its instance changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn observe(
+        &self,
+        observations: Vec<(ServiceName, InstanceId, Observation)>,
+    ) -> Result<(), Stopped> {
+        let message = Message::Command(Command::Observe(observations));
+        self.messages.send(message).await.map_err(|_| Stopped)
+    }
+
+    /// Has an instance that is up drain, whatever its record says, until this is called with `false`.
+    ///
+    /// It holds as long as the instance is there, and this process. Returns the version of a snapshot
+    /// that has it, or `None` when there is no such instance.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn drain(
+        &self,
+        service: ServiceName,
+        id: InstanceId,
+        drained: bool,
+    ) -> Result<Option<u64>, Stopped> {
+        self.ask(|answer| {
+            Command::Drain(Drain {
+                service,
+                id,
+                drained,
+                answer,
+            })
+        })
+        .await
     }
 
     async fn ask<T>(

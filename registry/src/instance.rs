@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU64, sync::Arc};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::{InstanceId, PortName};
+use crate::{Health, InstanceId, Observation, PortName, Reason};
 
 /// Describes one process that serves a service: where it is, how much it can take, how it is.
 ///
@@ -28,6 +28,12 @@ pub struct Instance {
     pub priority: u16,
     /// Whether clients should be sent to it.
     pub state: State,
+    /// Whether it drains because an operator wishes so, whatever its record says.
+    #[serde(skip_serializing_if = "is_false")]
+    pub drained: bool,
+    /// What is seen of it.
+    #[serde(flatten)]
+    pub observation: Observation,
     /// Free labels, sorted.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub tags: Box<[Arc<str>]>,
@@ -61,6 +67,8 @@ impl Instance {
             weight: Self::WEIGHT_DEFAULT,
             priority: 0,
             state: State::Up,
+            drained: false,
+            observation: Observation::default(),
             tags: Box::default(),
             attributes: BTreeMap::new(),
             locality: None,
@@ -90,14 +98,31 @@ impl Instance {
         self.ports.iter().find(|port| port.protocol == protocol)
     }
 
-    /// Tells whether clients should be sent here, and if not, why.
+    /// Tells whether requests should be sent here, and if not, why.
     pub fn exclusion(&self) -> Option<Exclusion> {
+        self.excluded_by(self.observation)
+    }
+
+    /// Tells whether DNS should send clients here, and if not, why: not all that is observed is told
+    /// there.
+    pub fn exclusion_told(&self) -> Option<Exclusion> {
+        self.excluded_by(self.observation.told())
+    }
+
+    fn excluded_by(&self, observation: Observation) -> Option<Exclusion> {
         match self.state {
             State::Up if self.addresses.is_empty() => Some(Exclusion::Unresolved),
-            State::Up => None,
+            State::Up => match observation.health {
+                Health::Unhealthy(reason) => Some(Exclusion::Unhealthy(reason)),
+                Health::Healthy | Health::Unknown => None,
+            },
             state => Some(Exclusion::State(state)),
         }
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Checks a host name: labels as in names of services, a final dot allowed, at most 253 bytes.
@@ -126,6 +151,8 @@ pub enum Exclusion {
     Unresolved,
     /// It is starting, draining or down.
     State(State),
+    /// It is up by its record, and seen not to answer.
+    Unhealthy(Reason),
 }
 
 impl fmt::Display for Exclusion {
@@ -133,6 +160,7 @@ impl fmt::Display for Exclusion {
         match self {
             Self::Unresolved => f.write_str("its host name is not resolved"),
             Self::State(state) => write!(f, "its state is {state}"),
+            Self::Unhealthy(reason) => reason.fmt(f),
         }
     }
 }
@@ -295,6 +323,35 @@ mod tests {
         assert_eq!(instance(), other);
         other.weight = 7;
         assert_ne!(instance(), other);
+    }
+
+    #[test]
+    fn what_is_observed_takes_no_more_room() {
+        /// An instance as its record has it.
+        #[allow(dead_code, reason = "only its size matters")]
+        struct Plain {
+            id: InstanceId,
+            host: Option<Arc<str>>,
+            places: (Addresses, Ports, Option<Box<Locality>>),
+            numbers: (u16, u16, State),
+            tags: Box<[Arc<str>]>,
+            attributes: BTreeMap<Arc<str>, Arc<str>>,
+            origin: Origin,
+        }
+        assert_eq!(size_of::<Instance>(), size_of::<Plain>());
+    }
+
+    #[test]
+    fn one_that_is_seen_not_to_answer_is_excluded() {
+        let mut instance = instance();
+        instance.set_host("10.0.0.1").unwrap();
+        instance.observation.health = Health::Healthy;
+        assert_eq!(instance.exclusion(), None);
+        instance.observation.health = Health::Unhealthy(Reason::Ejected);
+        let why = instance.exclusion().unwrap();
+        assert_eq!(why.to_string(), "it is ejected for failed requests");
+        instance.state = State::Down;
+        assert_eq!(instance.exclusion(), Some(Exclusion::State(State::Down)));
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! Then the machine. A [`Source`] watches one store and sends [`Update`]s: everything at first
 //! (`Reset`), then what changes. A supervisor runs it again when it fails, and nothing is forgotten
 //! meanwhile. The [`Registry`] takes the updates of all sources, merges those that speak of the same
-//! service and makes [`Snapshot`]s, each with a version that is higher than every one before. It is pure;
-//! [`start`] puts it into a task and returns the [`Controls`] to speak with it.
+//! service, lays over them what is seen of their instances (an [`Observation`]) and which of them
+//! operators drain, and makes [`Snapshot`]s, each with a version that is higher than every one before.
+//! It is pure; [`start`] puts it into a task and returns the [`Controls`] to speak with it.
 //!
 //! The stores are in `sources/`, one file each, listed in `sources/mod.rs`; how the records of some
 //! of them look is in `formats/`. What `store/` has is the embedded one: registrations on disk, with
@@ -25,6 +26,7 @@ mod limits;
 mod machine;
 mod merge;
 mod name;
+mod observation;
 mod registration;
 mod registry;
 mod service;
@@ -37,6 +39,7 @@ mod supervise;
 pub mod testing;
 mod update;
 mod version;
+mod weights;
 
 pub use backoff::Backoff;
 pub use config::Config;
@@ -47,6 +50,7 @@ pub use instance::{
 pub use limits::Limits;
 pub use machine::start;
 pub use name::{InstanceId, NameError, PortName, ServiceName};
+pub use observation::{Health, Observation, Reason};
 pub use registration::{NamedPort, Registration};
 pub use registry::Registry;
 pub use service::Service;
@@ -55,3 +59,4 @@ pub use source::{Error, Reports, Source, Updates, What, channel};
 pub use status::{LimitedService, REFUSALS_LISTED_MAX, SourceError, SourceStatus};
 pub use store::{Place, WriteError, Writer, Written};
 pub use update::{Entry, Key, Refusal, Update};
+pub use weights::{Weights, hundredths};

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     Backoff, Config, Controls, LimitedService, Registry, ServiceName, Snapshot, SourceStatus,
     Update, Updates, Writer, clock,
-    controls::Command,
+    controls::{Command, Drain},
     hosts::Hosts,
     source::{Message, Report, What},
     sources,
@@ -48,6 +48,12 @@ struct Machine {
     version: VersionFile,
     messages: mpsc::WeakSender<Message>,
     snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+/// Who is to be told when the snapshot is out.
+enum Answer {
+    Version(oneshot::Sender<u64>),
+    Drain(Drain),
 }
 
 /// A source with its supervisor.
@@ -131,8 +137,7 @@ impl Machine {
             self.publish();
             self.look_up_hosts(now);
             for answer in answers {
-                // Who asked may be gone.
-                answer.send(self.registry.version()).ok();
+                self.answer(answer);
             }
         }
     }
@@ -194,14 +199,24 @@ impl Machine {
     }
 
     /// Does what is asked; returns who is to be told when the snapshot is out.
-    fn obey(&mut self, command: Command) -> Option<oneshot::Sender<u64>> {
+    fn obey(&mut self, command: Command) -> Option<Answer> {
         // Each time: who asked may be gone, and then nobody needs the answer.
         match command {
             Command::SetSources(sources, answer) => {
                 self.set_sources(sources);
-                return Some(answer);
+                return Some(Answer::Version(answer));
             }
-            Command::Flush(answer) => return Some(answer),
+            Command::Flush(answer) => return Some(Answer::Version(answer)),
+            Command::Observe(observations) => {
+                for (service, id, observation) in observations {
+                    self.registry.observe(service, id, observation);
+                }
+            }
+            Command::Drain(drain) => {
+                let (service, id) = (drain.service.clone(), drain.id.clone());
+                self.registry.drain(service, id, drain.drained);
+                return Some(Answer::Drain(drain));
+            }
             Command::Statuses(answer) => {
                 answer.send(self.statuses()).ok();
             }
@@ -213,6 +228,27 @@ impl Machine {
             }
         }
         None
+    }
+
+    /// Says that what was asked for is in the snapshot.
+    fn answer(&self, answer: Answer) {
+        let version = self.registry.version();
+        // Who asked may be gone.
+        match answer {
+            Answer::Version(answer) => answer.send(version).ok(),
+            Answer::Drain(Drain {
+                service,
+                id,
+                drained,
+                answer,
+            }) => {
+                let exists = self.registry.has_instance(&service, &id);
+                if exists {
+                    tracing::info!(%service, instance = %id, drained, "an operator decides on draining");
+                }
+                answer.send(exists.then_some(version)).ok().map(drop)
+            }
+        };
     }
 
     fn set_sources(&mut self, sources: BTreeMap<String, sources::Config>) {

@@ -1,5 +1,6 @@
 //! The one owner of every entry.
 
+mod overlay;
 mod record;
 
 use std::{
@@ -11,13 +12,16 @@ use std::{
 use imbl::OrdMap;
 
 use crate::{
-    Addresses, Entry, Key, Limits, Refusal, Service, ServiceName, Snapshot, Update, merge::merge,
+    Addresses, Entry, InstanceId, Key, Limits, Observation, Refusal, Service, ServiceName,
+    Snapshot, Update, merge::merge,
 };
+use overlay::Overlay;
 use record::Record;
 
 /// Holds what every source has said, and makes snapshots of it.
 ///
 /// Pure: it knows no clock, no store and no task. [`Registry::apply`] takes what a source says,
+/// [`Registry::observe`] and [`Registry::drain`] what others know of an instance or wish for it,
 /// [`Registry::publish`] gives the next snapshot if anything has changed.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -29,6 +33,8 @@ pub struct Registry {
     hosts: HashMap<Arc<str>, Host>,
     /// Whether other host names are in use than when somebody last asked.
     hosts_changed: bool,
+    /// What lies over the instances of a service; those that have nothing aren't in it.
+    overlays: HashMap<ServiceName, Overlay>,
     services: OrdMap<ServiceName, Arc<Service>>,
     unsynced: Arc<[Arc<str>]>,
     stale: Arc<[Arc<str>]>,
@@ -140,6 +146,16 @@ impl Registry {
         }
     }
 
+    /// Takes what is observed of an instance; it is forgotten when the instance is gone.
+    pub fn observe(&mut self, service: ServiceName, id: InstanceId, observation: Observation) {
+        self.note(service, |overlay| overlay.observe(id, observation));
+    }
+
+    /// Has an instance drain whatever its record says, or no longer; forgotten when it is gone.
+    pub fn drain(&mut self, service: ServiceName, id: InstanceId, drained: bool) {
+        self.note(service, |overlay| overlay.drain(id, drained));
+    }
+
     /// Gives the next snapshot, or `None` when clients could tell no difference from the last one.
     pub fn publish(&mut self) -> Option<Snapshot> {
         let mut changed = false;
@@ -160,6 +176,12 @@ impl Registry {
             self.version += 1;
             self.snapshot()
         })
+    }
+
+    /// Tells whether the last snapshot has this instance.
+    pub fn has_instance(&self, service: &ServiceName, id: &InstanceId) -> bool {
+        let service = self.services.get(service);
+        service.is_some_and(|service| service.instance(id).is_some())
     }
 
     /// Returns the version of the last snapshot.
@@ -219,6 +241,18 @@ impl Registry {
     pub fn speaks_of(&self, source: &str, service: &ServiceName) -> bool {
         let records = self.records.get(service);
         records.is_some_and(|records| records.iter().any(|(of, _)| **of == *source))
+    }
+
+    /// Changes what lies over the instances of a service.
+    fn note(&mut self, service: ServiceName, change: impl FnOnce(&mut Overlay) -> bool) {
+        let overlay = self.overlays.entry(service.clone()).or_default();
+        let changed = change(overlay);
+        if overlay.is_empty() {
+            self.overlays.remove(&service);
+        }
+        if changed {
+            self.dirty.insert(service);
+        }
     }
 
     fn put(&mut self, source: &Arc<str>, entry: Entry) {
@@ -355,6 +389,7 @@ impl Registry {
     fn rebuild(&mut self, name: ServiceName) -> bool {
         let Some(records) = self.records.get(&name) else {
             self.limited.remove(&name);
+            self.overlays.remove(&name);
             return self.services.remove(&name).is_some();
         };
         let instances = records
@@ -362,13 +397,19 @@ impl Registry {
             .filter_map(|(source, key)| self.sources.get(source)?.entries.get(key))
             .flat_map(|record| record.instances.iter());
         let resolve = |host: &str| self.hosts.get(host).map(|host| host.addresses.clone());
-        let service = merge(
+        let mut service = merge(
             &name,
             instances,
             |host| resolve(host).unwrap_or_default(),
             self.limits.instances_per_service_max,
             self.version + 1,
         );
+        if let Some(overlay) = self.overlays.get_mut(&name) {
+            overlay.lay_over(&mut service);
+            if overlay.is_empty() {
+                self.overlays.remove(&name);
+            }
+        }
         match service.left_out {
             0 => drop(self.limited.remove(&name)),
             left_out => drop(self.limited.insert(name.clone(), left_out)),

@@ -28,6 +28,7 @@ pub(crate) use metrics::Collectors;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use proxy::HealthManager;
 use registry::Controls;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -38,6 +39,7 @@ use crate::{reload::ReloadRequest, views::Views};
 pub(crate) struct Admin {
     pub(crate) controls: Controls,
     pub(crate) views: Views,
+    pub(crate) health: HealthManager,
     pub(crate) collectors: Collectors,
     pub(crate) reloads: mpsc::Sender<ReloadRequest>,
     /// Turns true when the process is about to end.
@@ -56,6 +58,7 @@ impl Admin {
     pub(crate) fn new(
         controls: Controls,
         views: Views,
+        health: HealthManager,
         collectors: Collectors,
         reloads: mpsc::Sender<ReloadRequest>,
         draining: watch::Receiver<bool>,
@@ -63,6 +66,7 @@ impl Admin {
         Arc::new(Self {
             controls,
             views,
+            health,
             collectors,
             reloads,
             draining,

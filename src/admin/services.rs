@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode};
-use registry::Snapshot;
+use proxy::ServiceHealth;
+use registry::{Service, Snapshot};
 use serde::Serialize;
 
 use super::{
@@ -32,6 +33,18 @@ struct Summary<'a> {
     name: &'a str,
     instances: usize,
     available: usize,
+    /// Health is not believed, as too few would be left.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fail_open: bool,
+}
+
+/// A service with what is seen of its instances.
+#[derive(Serialize)]
+struct Watched<'a> {
+    #[serde(flatten)]
+    service: &'a Service,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<ServiceHealth>,
 }
 
 /// Lists all services.
@@ -45,6 +58,7 @@ pub(super) fn list(admin: &Admin) -> Response<Body> {
                 name: service.name.as_str(),
                 instances: service.instances.len(),
                 available: service.available().count(),
+                fail_open: admin.health.fail_open(service.name.as_str()),
             })
             .collect(),
     };
@@ -67,7 +81,10 @@ pub(super) async fn show(
         }
     };
     let response = match snapshot.service(name) {
-        Some(service) => body::json(StatusCode::OK, &**service),
+        Some(service) => {
+            let health = admin.health.show(&service.name).await;
+            body::json(StatusCode::OK, &Watched { service, health })
+        }
         None if snapshot.unsynced().is_empty() => {
             Problem::not_found(format!("no source knows service `{name}`")).response()
         }

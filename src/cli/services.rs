@@ -50,6 +50,7 @@ fn instances(value: &Value) -> String {
         "PORTS",
         "WEIGHT",
         "STATE",
+        "HEALTH",
         "ORIGIN",
     ])];
     for instance in items(&value["instances"]) {
@@ -62,10 +63,23 @@ fn instances(value: &Value) -> String {
             ports.join(","),
             text(&instance["weight"]),
             text(&instance["state"]),
+            health(&value["health"], instance),
             format!("{}:{}", text(&origin["source"]), text(&origin["path"])),
         ]);
     }
     table(&rows)
+}
+
+/// Says how an instance is by what was seen; empty where nobody looks.
+fn health(health: &Value, instance: &Value) -> String {
+    let seen = &health["instances"][instance["id"].as_str().unwrap_or_default()];
+    let verdict = text(&seen["verdict"]).replace('_', " ");
+    let ignored = health["fail_open"] == true && matches!(&*verdict, "check failed" | "ejected");
+    match (ignored, seen["share"].as_u64()) {
+        (true, _) => format!("{verdict} (ignored)"),
+        (false, Some(share)) if share < 100 => format!("{verdict} ({share} %)"),
+        _ => verdict,
+    }
 }
 
 fn port(port: &Value) -> String {
@@ -94,4 +108,29 @@ fn text(value: &Value) -> String {
 
 fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn health_is_shown_where_somebody_looks() {
+        let instance = json!({"id": "a"});
+        let shown = |seen: Value, fail_open: bool| {
+            let instances = json!({"a": seen});
+            health(
+                &json!({"fail_open": fail_open, "instances": instances}),
+                &instance,
+            )
+        };
+        let failed = json!({"verdict": "check_failed", "share": 100});
+        assert_eq!(shown(failed.clone(), false), "check failed");
+        assert_eq!(shown(failed, true), "check failed (ignored)");
+        let slow = json!({"verdict": "healthy", "share": 30});
+        assert_eq!(shown(slow, false), "healthy (30 %)");
+        assert_eq!(health(&Value::Null, &instance), "");
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -15,6 +15,8 @@ use std::{
 pub(crate) struct Upstream {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
+    /// The one of the first request and of every other, and that of those between.
+    statuses: Arc<[AtomicU16; 2]>,
 }
 
 impl Upstream {
@@ -25,17 +27,45 @@ impl Upstream {
 
     /// Starts one that takes its time for each answer.
     pub(crate) fn slow(name: &str, delay: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen("127.0.0.1:0", name, delay)
+    }
+
+    /// Starts one at another address of this machine, such as `127.0.0.2`.
+    pub(crate) fn at(host: &str, name: &str) -> Self {
+        Self::listen(&format!("{host}:0"), name, Duration::ZERO)
+    }
+
+    fn listen(listen: &str, name: &str, delay: Duration) -> Self {
+        let listener = TcpListener::bind(listen).unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::<AtomicUsize>::default();
-        let (name, counter) = (name.to_owned(), Arc::clone(&requests));
+        let statuses = Arc::new([AtomicU16::new(200), AtomicU16::new(200)]);
+        let name = name.to_owned();
+        let (counter, current) = (Arc::clone(&requests), Arc::clone(&statuses));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (name, counter) = (name.clone(), Arc::clone(&counter));
-                thread::spawn(move || serve(stream, &name, delay, &counter));
+                let name = name.clone();
+                let (counter, current) = (Arc::clone(&counter), Arc::clone(&current));
+                thread::spawn(move || serve(stream, &name, delay, &counter, &current));
             }
         });
-        Self { address, requests }
+        Self {
+            address,
+            requests,
+            statuses,
+        }
+    }
+
+    /// Answers with this status from now on.
+    pub(crate) fn answer_with(&self, status: u16) {
+        self.answer_by_turns([status, status]);
+    }
+
+    /// Answers with these statuses in turn.
+    pub(crate) fn answer_by_turns(&self, statuses: [u16; 2]) {
+        for (cell, status) in self.statuses.iter().zip(statuses) {
+            cell.store(status, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -49,11 +79,18 @@ impl Upstream {
 
     /// Returns what registers it.
     pub(crate) fn registration(&self) -> String {
-        format!(r#"{{"address": "127.0.0.1", "port": {}}}"#, self.port())
+        let (address, port) = (self.address.ip(), self.port());
+        format!(r#"{{"address": "{address}", "port": {port}}}"#)
     }
 }
 
-fn serve(stream: TcpStream, name: &str, delay: Duration, counter: &AtomicUsize) {
+fn serve(
+    stream: TcpStream,
+    name: &str,
+    delay: Duration,
+    counter: &AtomicUsize,
+    statuses: &[AtomicU16; 2],
+) {
     let mut writer = stream.try_clone().unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     // Requests have no body here: an empty line ends one.
@@ -67,10 +104,11 @@ fn serve(stream: TcpStream, name: &str, delay: Duration, counter: &AtomicUsize) 
         {
             return;
         }
-        counter.fetch_add(1, Ordering::SeqCst);
+        let before = counter.fetch_add(1, Ordering::SeqCst);
         thread::sleep(delay);
         let length = name.len();
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}");
+        let status = statuses[before % 2].load(Ordering::SeqCst);
+        let answer = format!("HTTP/1.1 {status} -\r\nContent-Length: {length}\r\n\r\n{name}");
         if writer.write_all(answer.as_bytes()).is_err() {
             return;
         }

@@ -40,7 +40,7 @@ impl Zones {
             let homes = Homes::new(self.zones(), service);
             let instances = service.instances.iter();
             for instance in instances.filter(|one| one.addresses.contains(&address)) {
-                let reason = match (homes.of(instance), instance.exclusion()) {
+                let reason = match (homes.of(instance), instance.exclusion_told()) {
                     (Some((zone, target)), _) if told.contains(&&target) => {
                         to.add(service, instance, "PTR", format!("{target}."));
                         to.add_namesake(zone, service, instance, &target);

@@ -1,4 +1,4 @@
-use registry::{Instance, Snapshot, State, testing};
+use registry::{Health, Instance, Reason, Snapshot, State, testing};
 
 use super::*;
 use crate::{
@@ -161,6 +161,27 @@ fn a_last_resort_is_said_to_be_one() {
              all that have an address and aren't draining are told (all_down)"
         )
     );
+}
+
+#[test]
+fn what_is_seen_of_instances_is_told_and_weights_are_those_of_the_answer() {
+    let mut service = testing::service("web", &[("a", 2), ("b", 1), ("c", 1)]);
+    let mut see = |at: usize, health, share| {
+        let instance = Arc::make_mut(&mut service.instances[at]);
+        instance.observation = registry::Observation::new(health, share);
+    };
+    see(0, Health::Healthy, 10);
+    see(1, Health::Unhealthy(Reason::CheckFailed), 100);
+    let zones = zones([service]);
+    let explanation = zones.explain("_web._tcp.svc.internal").unwrap();
+    assert_eq!(
+        records(&explanation),
+        [
+            "SRV 0 20 9001 a.web.svc.internal.",
+            "SRV 0 100 9003 c.web.svc.internal."
+        ]
+    );
+    assert_eq!(left_out(&explanation), ["b: its health check fails"]);
 }
 
 #[test]

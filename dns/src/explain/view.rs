@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Exclusion, Instance, Service};
+use registry::{Exclusion, Instance, Service, Weights};
 
 use super::{Explanation, address_type};
 use crate::{
@@ -33,15 +33,16 @@ impl Said<'_> {
         if let View::Instance(instance) | View::Browsed(_, _, instance) = self.view {
             match self.view {
                 View::Instance(_) => self.tell_addresses(instance, to),
-                _ => self.tell_port(instance, to),
+                _ => self.tell_port(instance, Weights::default(), to),
             }
             self.tell_text(instance, to);
             return;
         }
+        let weights = self.view.weights(self.service, &self.zone.words);
         for instance in &self.service.instances {
             match self.view {
                 View::Addresses => self.tell_addresses(instance, to),
-                _ => self.tell_port(instance, to),
+                _ => self.tell_port(instance, weights, to),
             }
             self.tell_http(instance, to);
         }
@@ -85,7 +86,7 @@ impl Said<'_> {
         }
     }
 
-    fn tell_port(&self, instance: &Instance, to: &mut Explanation) {
+    fn tell_port(&self, instance: &Instance, weights: Weights, to: &mut Explanation) {
         let Self { zone, service, .. } = *self;
         if !(self.speaks)(rtype::SRV) {
             return to.leave_out(service, instance, hidden());
@@ -93,7 +94,7 @@ impl Said<'_> {
         if let Some(omission) = self.view.omission(instance, &zone.words) {
             return to.leave_out(service, instance, omission.to_string());
         }
-        let Some(srv) = self.view.srv(service, instance, &zone.words) else {
+        let Some(srv) = self.view.srv(service, instance, &zone.words, weights) else {
             let reason = "its name is too long, or another zone's";
             return to.leave_out(service, instance, reason.to_owned());
         };

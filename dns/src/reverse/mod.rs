@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use entry::Entry;
 use imbl::OrdMap;
-use registry::{Instance, Service, State};
+use registry::{Exclusion, Instance, Service, State};
 
 use crate::{
     Metrics, ZoneSlot,
@@ -179,15 +179,18 @@ impl<'a> Homes<'a> {
         }
     }
 
-    /// Returns the first zone that has an instance, and its name there; those that are down have no
-    /// name that leads to them.
+    /// Returns the first zone that has an instance, and its name there; those that are down or
+    /// unhealthy have no name that leads to them.
     pub(crate) fn of(&self, instance: &Instance) -> Option<(&'a Zone, Name)> {
         self.excerpts.iter().find_map(|(zone, excerpt)| {
             let service = &*excerpt.service;
             let instance = service.instance(&instance.id)?;
-            let known = instance.state != State::Down;
+            let is_gone = matches!(
+                instance.exclusion_told(),
+                Some(Exclusion::State(State::Down) | Exclusion::Unhealthy(_))
+            );
             let target = zone.words.canonical(service, instance);
-            Some((*zone, target.filter(|_| known)?))
+            Some((*zone, target.filter(|_| !is_gone)?))
         })
     }
 }

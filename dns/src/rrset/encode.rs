@@ -21,12 +21,12 @@ const WEIGHT_STEP: u32 = 100;
 /// The most that weights are summed up to: their sums must stay within 32 bits.
 const WEIGHT_SUM_MAX: u32 = u32::MAX - WEIGHT_STEP * u16::MAX as u32;
 
-/// Makes A and AAAA records: each address once, with the weight of all who share it.
-pub(crate) fn addresses(weighted: impl Iterator<Item = (IpAddr, u16)>, ttl: u32) -> Vec<RrSet> {
+/// Makes A and AAAA records: each address once, with the weight of all who share it, in hundredths.
+pub(crate) fn addresses(weighted: impl Iterator<Item = (IpAddr, u32)>, ttl: u32) -> Vec<RrSet> {
     let mut weights = BTreeMap::<IpAddr, u32>::new();
     for (address, weight) in weighted {
         let sum = weights.entry(address).or_default();
-        *sum = sum.saturating_add(share(weight));
+        *sum = sum.saturating_add(weight.max(1));
     }
     let v6 = weights.split_off(&IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
     [(rtype::A, weights), (rtype::AAAA, v6)]

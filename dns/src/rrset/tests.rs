@@ -69,7 +69,7 @@ fn huge_weights_do_not_overflow() {
     let hosts = (0..2000_u32).map(|n| {
         (
             std::net::Ipv4Addr::from(n).into(),
-            u16::MAX - (n % 2) as u16,
+            100 * (u32::from(u16::MAX) - n % 2),
         )
     });
     let sets = addresses(hosts, 5);

@@ -105,6 +105,11 @@ impl Words {
         self.ttls.of(&service.name).unwrap_or(self.ttl)
     }
 
+    /// Returns the longest that clients may keep the records of any service, in seconds.
+    pub(crate) fn ttl_max(&self) -> u32 {
+        self.ttls.max().unwrap_or_default().max(self.ttl)
+    }
+
     /// Writes the SOA record, owned by the name at `owner` in the message; returns whether it had
     /// room.
     ///

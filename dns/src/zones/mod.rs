@@ -1,8 +1,8 @@
 //! All zones at one version.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use registry::{Change, Service, Snapshot};
+use registry::{Change, Instance, Service, Snapshot};
 
 use crate::{
     Config, Cookies, Metrics,
@@ -102,6 +102,23 @@ impl Zones {
     /// Returns the serial number in SOA records: the low 32 bits of the version.
     pub fn serial(&self) -> u32 {
         self.version() as u32
+    }
+
+    /// Returns how long clients may keep what they are told of a service: the longest of the zones that
+    /// have it, and `None` where no zone does.
+    pub fn ttl_of(&self, service: &Service) -> Option<Duration> {
+        let zones = self.zones.iter().filter(|zone| {
+            let has = |one: &Arc<Instance>| zone.words.takes(&one.origin.source);
+            service.instances.iter().any(has)
+        });
+        let longest = zones.map(|zone| zone.words.ttl_of(service)).max();
+        longest.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// Returns the longest that clients may keep what they are told of any service.
+    pub fn ttl_max(&self) -> Duration {
+        let longest = self.zones.iter().map(|zone| zone.words.ttl_max()).max();
+        Duration::from_secs(longest.unwrap_or_default().into())
     }
 
     /// Finds the most specific zone that a name is in, and the name relative to its domain.

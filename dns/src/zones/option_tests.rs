@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use registry::{Instance, Service, Snapshot, State, testing};
+use registry::{Health, Instance, Reason, Service, Snapshot, State, testing};
 
 use super::*;
 use crate::{
@@ -65,6 +65,90 @@ fn a_limited_answer_is_whole_and_brings_the_addresses_of_its_own_ports() {
     let fewer = zones_by(config, services(2));
     let reply = Ask::new("_web._tcp.svc.internal", rtype::SRV).of(&fewer);
     assert_eq!(reply.answers().len(), 2);
+}
+
+#[test]
+fn the_longest_time_to_live_of_a_service_is_that_of_the_zones_that_have_it() {
+    let config = "[ttl]\nweb = '1m'\n[[zones]]\ndomain = 'a'\nttl = '7s'\n\
+        [[zones]]\ndomain = 'b'\nttl = '9s'\nsources = ['x']\n";
+    let of = |name: &str| testing::service(name, &[("x", 1)]);
+    let zones = zones_by(config, []);
+    let seconds = |service| zones.ttl_of(&service).unwrap().as_secs();
+    assert_eq!((seconds(of("web")), seconds(of("other"))), (60, 7));
+    assert_eq!(zones.ttl_max().as_secs(), 60);
+    let foreign = "[[zones]]\ndomain = 'b'\nsources = ['x']\n";
+    assert_eq!(zones_by(foreign, []).ttl_of(&of("web")), None);
+}
+
+/// A service with these instances, each of what is seen: its health and its share.
+fn seen(all: [(&str, Health, u8); 3]) -> Service {
+    let ids = all.map(|(id, _, _)| (id, 1));
+    let mut service = testing::service("web", &ids);
+    for (instance, (_, health, share)) in service.instances.iter_mut().zip(all) {
+        Arc::make_mut(instance).observation = registry::Observation::new(health, share);
+    }
+    service
+}
+
+#[test]
+fn an_instance_that_is_seen_not_to_answer_is_told_nowhere() {
+    let dead = Health::Unhealthy(Reason::CheckFailed);
+    let some = seen([
+        ("a", Health::Healthy, 100),
+        ("b", dead, 100),
+        ("c", Health::Unknown, 100),
+    ]);
+    let ask = |zones: &Zones, name, qtype| sorted(Ask::new(name, qtype).of(zones).order());
+    let one_dead = zones([some]);
+    let a = ask(&one_dead, "web.svc.internal", rtype::A);
+    assert_eq!(a, ["127.0.0.1", "127.0.0.3"]);
+    let srv = Ask::new("_web._tcp.svc.internal", rtype::SRV).of(&one_dead);
+    assert_eq!(srv.answers().len(), 2);
+    assert_eq!(ask(&one_dead, "b.web.svc.internal", rtype::A), [""; 0]);
+    let reverse = ask(&one_dead, "2.0.0.127.in-addr.arpa", rtype::PTR);
+    assert_eq!(reverse, [""; 0]);
+
+    let all = || seen(["a", "b", "c"].map(|id| (id, dead, 10)));
+    let none = zones([all()]);
+    assert_eq!(ask(&none, "web.svc.internal", rtype::A), [""; 0]);
+    let config = "[[zones]]\ndomain = 'svc.internal'\nall_down = 'all'\n";
+    let last_resort = zones_by(config, [all()]);
+    assert_eq!(ask(&last_resort, "web.svc.internal", rtype::A).len(), 3);
+    assert_eq!(
+        ask(&last_resort, "b.web.svc.internal", rtype::A),
+        ["127.0.0.2"]
+    );
+}
+
+#[test]
+fn an_instance_that_starts_slowly_is_told_with_a_part_of_its_weight() {
+    let (healthy, whole) = (Health::Healthy, 100);
+    let slow = zones([seen([
+        ("a", healthy, whole),
+        ("b", healthy, 5),
+        ("c", healthy, whole),
+    ])]);
+    let srv = Ask::new("_web._tcp.svc.internal", rtype::SRV).of(&slow);
+    let content = |id: char, weight, n| format!("0 {weight} 900{n} {id}.web.svc.internal.");
+    let expected = [
+        content('a', 100, 1),
+        content('b', 5, 2),
+        content('c', 100, 3),
+    ];
+    assert_eq!(sorted(srv.order()), sorted(expected.to_vec()));
+    // Where no weights are told, it comes first as seldom.
+    let first = |seed: u64| {
+        let ask = Ask::new("web.svc.internal", rtype::A);
+        ask.by(
+            &slow,
+            Transport::Udp,
+            seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        )
+        .order()[0]
+            .clone()
+    };
+    let firsts = (0..2000).filter(|seed| first(*seed) == "127.0.0.2").count();
+    assert!((20..100).contains(&firsts), "{firsts} of 2000");
 }
 
 fn sorted(mut texts: Vec<String>) -> Vec<String> {

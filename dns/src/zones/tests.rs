@@ -1,7 +1,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
-use registry::{Instance, Port, Protocol, ServiceName, State, testing};
+use registry::{
+    Health, Instance, Observation, Port, Protocol, Reason, ServiceName, State, testing,
+};
 
 use super::*;
 use crate::{
@@ -48,6 +50,9 @@ const HOSTS: [&str; 3] = ["lb.example", "db.example", "a.b.svc.internal"];
 fn instance() -> impl Strategy<Value = Instance> {
     let source = prop::sample::select(vec!["one", "two"]);
     let state = prop::sample::select(vec![State::Up, State::Up, State::Draining, State::Down]);
+    let health = prop::sample::select(vec![Health::Healthy, Health::Unhealthy(Reason::Ejected)]);
+    let seen = prop::option::weighted(0.4, (health, 1..=100_u8))
+        .prop_map(|seen| seen.map(|(health, share)| Observation::new(health, share)));
     let port = (1..4_u16, prop::option::of("[ab]|h2|http"), any::<bool>()).prop_map(
         |(number, name, udp)| Port {
             name: name.map(|name| name.parse().unwrap()),
@@ -58,7 +63,7 @@ fn instance() -> impl Strategy<Value = Instance> {
     (
         0..3_u8,
         any::<bool>(),
-        state,
+        (state, seen),
         prop::collection::vec(port, 0..3),
         (0..3_u16, 0..2_u16),
         prop::option::weighted(0.4, prop::sample::select(&HOSTS[..])),
@@ -66,7 +71,7 @@ fn instance() -> impl Strategy<Value = Instance> {
         prop::option::of("[ -~]{0,9}"),
     )
         .prop_map(
-            |(host, v6, state, ports, (weight, priority), name, source, attribute)| {
+            |(host, v6, (state, seen), ports, (weight, priority), name, source, attribute)| {
                 let mut instance = testing::instance("x", &format!("10.0.0.{host}"), 1);
                 if v6 {
                     instance
@@ -78,6 +83,7 @@ fn instance() -> impl Strategy<Value = Instance> {
                     instance.addresses.truncate(usize::from(v6));
                 }
                 instance.state = state;
+                instance.observation = seen.unwrap_or_default();
                 instance.ports = ports.into();
                 instance.weight = weight;
                 instance.origin.source = source.into();

@@ -19,6 +19,8 @@ pub struct Limits {
     pub connections: usize,
     /// The most unused connections that one worker keeps to one instance; 64.
     pub upstream_idle: usize,
+    /// The most health checks under way at a time; 256.
+    pub checks: usize,
 }
 
 impl Default for Limits {
@@ -29,6 +31,7 @@ impl Default for Limits {
             headers: 100,
             connections: 16_384,
             upstream_idle: 64,
+            checks: 256,
         }
     }
 }
@@ -51,6 +54,7 @@ impl Limits {
         bound("header_bytes", self.header_bytes.bytes(), 256, 16 << 20);
         bound("headers", self.headers, 1, http::HEADERS_MAX);
         bound("connections", self.connections, 1, 1 << 24);
+        bound("checks", self.checks, 1, 1 << 16);
         problems
     }
 }

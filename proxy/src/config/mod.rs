@@ -3,9 +3,10 @@
 mod limits;
 mod retries;
 mod route;
+mod service;
 mod timeouts;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use config::Problem;
 use ipnet::IpNet;
@@ -16,6 +17,9 @@ pub use self::{
     limits::Limits,
     retries::{Retries, Statuses},
     route::{Route, RouteTimeouts},
+    service::{
+        Check, CheckKind, CircuitLimits, Ejection, ServiceOptions, ServicePolicy, StatusRange, Told,
+    },
     timeouts::Timeouts,
 };
 use crate::Balancer;
@@ -42,6 +46,10 @@ pub struct Config {
     pub retries: Retries,
     /// Who asked what, line by line.
     pub access_log: AccessLog,
+    /// How each service's instances are watched and what they may take.
+    pub defaults: ServiceOptions,
+    /// What is different for some services.
+    pub services: BTreeMap<ServiceName, ServiceOptions>,
 }
 
 /// Configures one address that clients connect to.
@@ -89,6 +97,8 @@ impl Default for Config {
             limits: Limits::default(),
             retries: Retries::default(),
             access_log: AccessLog::default(),
+            defaults: ServiceOptions::default(),
+            services: BTreeMap::new(),
         }
     }
 }
@@ -114,18 +124,32 @@ impl Config {
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());
         problems.extend(self.retries.problems());
+        let found = self.defaults.problems().into_iter();
+        problems.extend(found.map(|problem| problem.within("defaults")));
+        for (name, service) in &self.services {
+            let within = format!("services.{name}");
+            let found = service.problems().into_iter();
+            problems.extend(found.map(|problem| problem.within(&within)));
+        }
         problems
     }
 
-    /// Finds routes to services that aren't `known`; keys are those within `[proxy]`.
+    /// Returns what holds for the instances of a service.
+    pub fn service(&self, name: &str) -> ServicePolicy {
+        ServicePolicy::new(&self.defaults, self.services.get(name))
+    }
+
+    /// Finds routes to services that aren't `known`, and options for such; keys are those within
+    /// `[proxy]`.
     pub fn dangling(&self, known: impl Fn(&ServiceName) -> bool) -> Vec<Problem> {
         let routes = self.routes.iter().enumerate();
+        let routes = routes.map(|(at, route)| (format!("routes[{at}].service"), &route.service));
+        let services = self.services.keys();
+        let services = services.map(|name| (format!("services.{name}"), name));
         routes
-            .filter(|(_, route)| !known(&route.service))
-            .map(|(at, route)| {
-                let reason = format!("no source knows service `{}`", route.service);
-                Problem::new(format!("routes[{at}].service"), reason)
-            })
+            .chain(services)
+            .filter(|(_, name)| !known(name))
+            .map(|(key, name)| Problem::new(key, format!("no source knows service `{name}`")))
             .collect()
     }
 }

@@ -93,10 +93,14 @@ fn problems_name_the_key_and_the_value() {
 }
 
 #[test]
-fn a_route_to_nowhere_is_found() {
-    let text = "[[routes]]\nservice = \"web\"\n[[routes]]\npath_prefix = \"/a\"\nservice = \"api\"";
+fn a_route_to_nowhere_is_found_and_so_are_options_of_nobody() {
+    let text = "[[routes]]\nservice = \"web\"\n[[routes]]\npath_prefix = \"/a\"\nservice = \"api\"\n\
+        [services.web]\n[services.\"a.b\"]\n";
     let config: Config = toml::from_str(text).unwrap();
     let dangling = config.dangling(|service| service.as_str() == "web");
-    assert_eq!(dangling.len(), 1);
-    assert_eq!(dangling[0].key, "routes[1].service");
+    let keys: Vec<_> = dangling
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    assert_eq!(keys, ["routes[1].service", "services.a.b"]);
 }

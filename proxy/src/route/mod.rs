@@ -159,6 +159,11 @@ impl RouteTable {
         self.pools.contains_key(service)
     }
 
+    /// Returns the pool of a service.
+    pub(crate) fn pool(&self, service: &ServiceName) -> Option<&Arc<Pool>> {
+        self.pools.get(service)
+    }
+
     /// Tells whether an endpoint may get new requests.
     pub(crate) fn contains(&self, service: &ServiceName, endpoint: &Arc<Endpoint>) -> bool {
         let pool = self.pools.get(service);

@@ -187,6 +187,40 @@ async fn a_restart_goes_on_with_a_higher_version() {
     assert!(again.version() > first);
 }
 
+#[tokio::test]
+async fn what_is_known_of_an_instance_is_in_the_next_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list.toml");
+    fs::write(&path, LIST).unwrap();
+    let controls = start_in(dir.path());
+    let set = sources(&[("f", &file_source(&path))]);
+    controls.set_sources(set).await.unwrap();
+    let before = until(&controls, |snapshot| has(snapshot, "web")).await;
+    let id = before.service("web").unwrap().instances[0].id.clone();
+    let web = || "web".parse::<ServiceName>().unwrap();
+
+    let observation = crate::Observation::new(crate::Health::Healthy, 50);
+    let seen = vec![(web(), id.clone(), observation)];
+    controls.observe(seen.clone()).await.unwrap();
+    controls.observe(seen).await.unwrap();
+    let version = controls.flush().await.unwrap();
+    assert_eq!(version, before.version() + 1);
+    let drained = controls.drain(web(), id.clone(), true).await.unwrap();
+    assert_eq!(drained, Some(version + 1));
+    let snapshot = controls.snapshot();
+    let instance = snapshot.service("web").unwrap().instance(&id).unwrap();
+    assert_eq!(instance.state, crate::State::Draining);
+    assert_eq!(instance.observation, observation);
+
+    let other = crate::InstanceId::from_text("other");
+    assert_eq!(controls.drain(web(), other, true).await.unwrap(), None);
+    let no_service = "shop".parse().unwrap();
+    let none = controls.drain(no_service, id.clone(), true).await.unwrap();
+    assert_eq!(none, None);
+    let again = controls.drain(web(), id, true).await.unwrap();
+    assert_eq!(again, Some(version + 1));
+}
+
 #[test]
 fn a_configuration_names_the_kind_of_source() {
     let text = "[main.file]\npath = 'x'\n[embedded.store]\n";

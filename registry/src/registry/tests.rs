@@ -1,7 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::testing;
+use crate::{Exclusion, Health, Reason, State, testing};
 
 fn entry(key: &str, service: &str, hosts: &[&str]) -> Entry {
     let instances = hosts.iter().map(|host| {
@@ -207,6 +207,120 @@ fn update() -> impl Strategy<Value = Update> {
             Update::reset(entries)
         }),
     ]
+}
+
+#[test]
+fn what_is_known_of_an_instance_lies_over_its_record() {
+    let mut registry = registry(&["a"]);
+    registry.apply(
+        "a",
+        Update::Put(entry("/1", "web", &["10.0.0.1", "h1.example"])),
+    );
+    let before = registry.publish().unwrap();
+    let instances = &before.service("web").unwrap().instances;
+    let (web, id) = (|| "web".parse().unwrap(), &instances[0].id);
+    let ejected = Observation::new(Health::Unhealthy(Reason::Ejected), 100);
+    registry.observe(web(), id.clone(), ejected);
+    registry.drain(web(), instances[1].id.clone(), true);
+    let after = registry.publish().unwrap();
+    let known = &after.service("web").unwrap().instances;
+    assert_eq!(
+        known[0].exclusion(),
+        Some(Exclusion::Unhealthy(Reason::Ejected))
+    );
+    // Whether it has an address or not.
+    assert_eq!(
+        known[1].exclusion(),
+        Some(Exclusion::State(State::Draining))
+    );
+    registry.resolve("h1.example", vec!["10.0.0.9".parse().unwrap()]);
+    let resolved = registry.publish().unwrap();
+    assert!(resolved.service("web").unwrap().instances[1].drained);
+
+    registry.observe(web(), id.clone(), ejected);
+    registry.drain("shop".parse().unwrap(), id.clone(), true);
+    assert!(registry.publish().is_none());
+    registry.observe(web(), id.clone(), Observation::default());
+    registry.drain(web(), instances[1].id.clone(), false);
+    let again = registry.publish().unwrap();
+    assert!(again.service("web").unwrap().available().count() == 2);
+    assert!(registry.overlays.is_empty());
+}
+
+fn observation() -> impl Strategy<Value = Observation> {
+    let health = prop_oneof![
+        Just(Health::Unknown),
+        Just(Health::Healthy),
+        Just(Health::Unhealthy(Reason::CheckFailed)),
+    ];
+    (health, prop_oneof![Just(100), 1..=100_u8])
+        .prop_map(|(health, share)| Observation::new(health, share))
+}
+
+/// Something that happens to a registry whose sources are `a` and `b`.
+#[derive(Debug, Clone)]
+enum Step {
+    Apply(String, Update),
+    Observe(String, String, Observation),
+    Drain(String, String, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let id = r"[1-4]-(10\.0\.0\.[1-3]|h[12])";
+    prop_oneof![
+        ("[ab]", update()).prop_map(|(source, update)| Step::Apply(source, update)),
+        ("[x-z]", id, observation()).prop_map(|(of, id, seen)| Step::Observe(of, id, seen)),
+        ("[x-z]", id, any::<bool>()).prop_map(|(of, id, drained)| Step::Drain(of, id, drained)),
+    ]
+}
+
+proptest! {
+    /// What lies over the instances is what was said of each last, since it was last missing.
+    #[test]
+    fn what_is_known_is_what_was_said_last_of_those_who_are_there(steps in vec(step(), 0..60)) {
+        let mut registry = registry(&["a", "b"]);
+        let mut plain = self::registry(&["a", "b"]);
+        let mut known: BTreeMap<(ServiceName, InstanceId), (Observation, bool)> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Apply(source, update) => {
+                    plain.apply(&source, update.clone());
+                    registry.apply(&source, update);
+                }
+                Step::Observe(service, id, seen) => {
+                    let key = (service.parse().unwrap(), InstanceId::from_text(&id));
+                    known.entry(key.clone()).or_default().0 = seen;
+                    registry.observe(key.0, key.1, seen);
+                }
+                Step::Drain(service, id, drained) => {
+                    let key = (service.parse().unwrap(), InstanceId::from_text(&id));
+                    known.entry(key.clone()).or_default().1 = drained;
+                    registry.drain(key.0, key.1, drained);
+                }
+            }
+            let before = registry.snapshot();
+            let published = registry.publish();
+            plain.publish();
+            known.retain(|(service, id), _| plain.has_instance(service, id));
+            let mut expected = plain.snapshot().services().clone();
+            for ((service, id), (observation, drained)) in &known {
+                let service = Arc::make_mut(expected.get_mut(service).unwrap());
+                let mut instances = service.instances.iter_mut();
+                let instance = Arc::make_mut(instances.find(|one| one.id == *id).unwrap());
+                instance.observation = *observation;
+                instance.drained = *drained;
+                if *drained && instance.state == State::Up {
+                    instance.state = State::Draining;
+                }
+            }
+            let after = registry.snapshot();
+            prop_assert_eq!(after.services(), &expected);
+            prop_assert_eq!(published.is_some(), before.services() != after.services());
+            known.retain(|_, known| *known != Default::default());
+            let kept = registry.overlays.keys().collect::<BTreeSet<_>>();
+            prop_assert_eq!(kept, known.keys().map(|(service, _)| service).collect());
+        }
+    }
 }
 
 proptest! {
