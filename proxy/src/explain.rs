@@ -77,12 +77,20 @@ impl RouteTable {
     pub fn explain(&self, host: &str, path: &str, snapshot: &Snapshot) -> Explanation {
         let host = http::host::host(host).unwrap_or(host).to_ascii_lowercase();
         let path = path.split('?').next().unwrap_or_default();
-        let matched = self.find(&host, path).filter(|_| !self.refuses(path));
+        let normal = route::path::normalize(path, self.routes().path);
+        let (path, refusal) = match &normal {
+            Ok(normal) => (&**normal, None),
+            Err(reason) => (path, Some(*reason)),
+        };
+        let matched = self.find(&host, path).filter(|_| refusal.is_none());
         let used = matched.and_then(|matched| matched.route);
         let all = self.routes().all.iter().enumerate();
         let mut explanation = Explanation {
             version: self.version(),
-            verdict: self.verdict(&host, path),
+            verdict: match refusal {
+                Some(reason) => format!("400: {reason}"),
+                None => self.verdict(&host, path),
+            },
             service: matched.map(|matched| matched.service.clone()),
             routes: all
                 .map(|(at, one)| verdict(at, one, used, &host, path))
@@ -122,7 +130,6 @@ impl RouteTable {
 
     fn verdict(&self, host: &str, path: &str) -> String {
         match self.find(host, path) {
-            _ if self.refuses(path) => "400: the path has dot segments".to_owned(),
             None if self.is_unsynced() => {
                 "503: nothing has this name, but not all sources are known yet".to_owned()
             }

@@ -43,8 +43,8 @@ mod worker;
 pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
-    AccessLog as AccessLogConfig, Config, Limits, Listener, Protocol, Retries, Route,
-    RouteTimeouts, Timeouts,
+    AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, Limits, Listener, PathRules,
+    Protocol, Retries, Route, RouteTimeouts, Timeouts,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict};

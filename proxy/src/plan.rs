@@ -1,6 +1,6 @@
 //! From the bytes of a head to where the request goes: all that is decided before anybody is asked.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -14,10 +14,11 @@ use crate::{
         Body, Buffer, Coding, HEADERS_MAX, Malformed,
         fields::Framing,
         forwarded::Sender,
-        request::{Request, slots},
+        request::{Onward, Request, Target, slots},
         response::Asked,
     },
     pool::Pool,
+    route::path::normalize,
     shared::Bounds,
 };
 
@@ -36,7 +37,9 @@ pub(crate) struct Plan {
 }
 
 /// Says where a request goes.
-struct Way {
+struct Way<'b> {
+    /// The path that was routed.
+    path: Cow<'b, str>,
     pool: Arc<Pool>,
     balancer: Balancer,
     timeouts: RouteTimeouts,
@@ -90,7 +93,11 @@ impl Plan {
         Self {
             stream: way.map(|way| {
                 let mut bytes = worker.output();
-                request.encode(sender, way.pool.service.as_str(), &mut bytes);
+                let onward = Onward {
+                    path: &way.path,
+                    nameless: way.pool.service.as_str(),
+                };
+                request.encode(sender, onward, &mut bytes);
                 stream(&request, way, bytes, &bounds, started)
             }),
             asked: asked(&request),
@@ -102,7 +109,7 @@ impl Plan {
 }
 
 /// Finds where a request goes.
-fn way(table: &RouteTable, request: &Request<'_, '_>) -> Result<Way, Error> {
+fn way<'b>(table: &RouteTable, request: &Request<'_, 'b>) -> Result<Way<'b>, Error> {
     if request.method == "CONNECT" {
         return Err(Error::ConnectMethod);
     }
@@ -110,21 +117,28 @@ fn way(table: &RouteTable, request: &Request<'_, '_>) -> Result<Way, Error> {
         true => Error::Unsynced,
         false => error,
     };
-    if table.refuses(request.target.path()) {
-        return Err(Malformed::Syntax("the path has dot segments").into());
-    }
+    let path = path(table, request.target).map_err(Malformed::Syntax)?;
     let matched = table
-        .find(request.host, request.target.path())
+        .find(request.host, &path)
         .ok_or_else(|| unsynced(Error::UnknownHost))?;
     let pool = matched.pool.ok_or_else(|| unsynced(Error::NoInstance))?;
     if pool.is_empty() {
         return Err(Error::NoInstance);
     }
     Ok(Way {
+        path,
         pool: Arc::clone(pool),
         balancer: matched.balancer,
         timeouts: matched.timeouts,
     })
+}
+
+/// Returns the path in the form in which it is routed.
+fn path<'b>(table: &RouteTable, target: Target<'b>) -> Result<Cow<'b, str>, &'static str> {
+    match target {
+        Target::Path(_) => normalize(target.path(), table.routes().path),
+        Target::Asterisk => Ok(Cow::Borrowed("*")),
+    }
 }
 
 fn asked(request: &Request<'_, '_>) -> Asked {
@@ -136,7 +150,7 @@ fn asked(request: &Request<'_, '_>) -> Asked {
 
 fn stream(
     request: &Request<'_, '_>,
-    way: Way,
+    way: Way<'_>,
     bytes: Vec<u8>,
     bounds: &Bounds,
     started: Instant,

@@ -1,6 +1,7 @@
 //! The section `[proxy]` of the configuration.
 
 mod limits;
+mod path;
 mod route;
 mod timeouts;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     limits::Limits,
+    path::{DotSegments, EncodedSlash, PathRules},
     route::{Route, RouteTimeouts},
     timeouts::Timeouts,
 };
@@ -32,6 +34,8 @@ pub struct Config {
     pub balancer: Balancer,
     /// The networks of proxies whose `Forwarded` and `X-Forwarded-*` lines are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// In which form paths are routed and forwarded.
+    pub path: PathRules,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How much things may take.
@@ -93,6 +97,7 @@ impl Default for Config {
             host_routing: true,
             balancer: Balancer::default(),
             trusted_proxies: Vec::new(),
+            path: PathRules::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             retries: Retries::default(),

@@ -1,5 +1,7 @@
 //! The route table: which service a request goes to.
 
+pub(crate) mod path;
+
 use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
@@ -7,7 +9,7 @@ use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
 use registry::{Change, Service, ServiceName, Snapshot};
 use smallvec::SmallVec;
 
-use crate::{Balancer, Config, Endpoint, config, pool::Pool};
+use crate::{Balancer, Config, Endpoint, config, config::PathRules, pool::Pool};
 
 /// The longest host that is looked up, in bytes (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
@@ -38,8 +40,8 @@ pub(crate) struct Routes {
     any: Vec<usize>,
     /// The domains in which services have names, the longest first; `None` without host routing.
     domains: Option<Vec<String>>,
-    /// Some route depends on the path.
-    by_path: bool,
+    /// In which form paths are looked up.
+    pub(crate) path: PathRules,
     default_balancer: Balancer,
 }
 
@@ -120,7 +122,8 @@ impl RouteTable {
 
     /// Finds where a request goes: a route first, else the service that the host names.
     ///
-    /// `host` has no port and no final dot; its case doesn't matter.
+    /// `host` has no port and no final dot; its case doesn't matter. `path` is in its [normal
+    /// form](path::normalize).
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<Matched<'_>> {
         let mut lower: SmallVec<[u8; 256]> = SmallVec::new();
         if host.len() <= HOST_BYTES_MAX {
@@ -149,11 +152,6 @@ impl RouteTable {
         })
     }
 
-    /// Tells whether a path is one that a server may take for another one than the routes do.
-    pub(crate) fn refuses(&self, path: &str) -> bool {
-        self.routes.by_path && has_dot_segment(path)
-    }
-
     /// Tells whether an endpoint may get new requests.
     pub(crate) fn contains(&self, service: &ServiceName, endpoint: &Arc<Endpoint>) -> bool {
         let pool = self.pools.get(service);
@@ -169,10 +167,7 @@ impl Routes {
             below: HashMap::default(),
             any: Vec::new(),
             domains: config.host_routing.then(|| normal_domains(domains)),
-            by_path: config
-                .routes
-                .iter()
-                .any(|one| !one.normal_path().is_empty()),
+            path: config.path,
             default_balancer: config.balancer,
         };
         let mut places: Vec<usize> = (0..config.routes.len()).collect();
@@ -246,37 +241,9 @@ fn parents(host: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Tells whether a path is `prefix` or lies below it; `prefix` has no final slash.
-///
-/// Several slashes are one: most servers see them so, and `//admin` shouldn't pass by a route.
 pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
-    let mut rest = merged(path);
-    let begins = merged(prefix).all(|byte| rest.next() == Some(byte));
-    begins && (prefix.is_empty() || matches!(rest.next(), None | Some(b'/')))
-}
-
-/// Lists the bytes of a path without the slashes that follow another one.
-fn merged(path: &str) -> impl Iterator<Item = u8> {
-    let mut before = 0;
-    path.bytes().filter(move |byte| {
-        let again = (*byte, before) == (b'/', b'/');
-        before = *byte;
-        !again
-    })
-}
-
-/// Tells whether a segment of the path is `.` or `..` (RFC 3986, section 3.3), however encoded.
-fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let after = |rest: &str| match rest.as_bytes() {
-            [b'.', ..] => Some(1),
-            [b'%', b'2', b'e' | b'E', ..] => Some(3),
-            _ => None,
-        };
-        after(segment).is_some_and(|one| {
-            let rest = &segment[one..];
-            rest.is_empty() || after(rest) == Some(rest.len())
-        })
-    })
+    let rest = path.strip_prefix(prefix);
+    rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
