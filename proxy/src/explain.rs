@@ -1,9 +1,44 @@
 //! Why a request goes where it goes.
 
-use registry::{Exclusion, InstanceId, Origin, ServiceName, Snapshot};
+use std::net::{IpAddr, Ipv4Addr};
+
+use httparse::Header;
+use registry::{Exclusion, InstanceId, Origin, Service, ServiceName, Snapshot};
 use serde::Serialize;
 
-use crate::{RouteTable, config, http, pool, route};
+use crate::{
+    RouteTable, config, http,
+    pool::{self, Pool},
+    route::{self, Matched, facets::Facets, rule::Rule},
+};
+
+/// Describes a request that is to be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The method.
+    pub method: String,
+    /// The host, with or without a port.
+    pub host: String,
+    /// The path, with or without a query.
+    pub path: String,
+    /// Names and values of headers.
+    pub headers: Vec<(String, String)>,
+    /// Who sends it.
+    pub client: IpAddr,
+}
+
+impl Sample {
+    /// Creates a sample: a GET without headers, from this machine.
+    pub fn new(host: &str, path: &str) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            host: host.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            client: Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+}
 
 /// Explains where requests for one host and path go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,7 +53,7 @@ pub struct Explanation {
     pub verdict: String,
     /// The service that gets it.
     pub service: Option<ServiceName>,
-    /// Every configured route, and why it is used or not.
+    /// Every configured route in the order in which they are tried, and why it is used or not.
     pub routes: Vec<RouteVerdict>,
     /// The instances that are asked.
     pub endpoints: Vec<EndpointState>,
@@ -74,26 +109,46 @@ pub struct LeftOut {
 
 impl RouteTable {
     /// Explains where a request goes; `snapshot` is the one that the table was made of.
-    pub fn explain(&self, host: &str, path: &str, snapshot: &Snapshot) -> Explanation {
+    pub fn explain(&self, sample: &Sample, snapshot: &Snapshot) -> Explanation {
+        let host = sample.host.as_str();
         let host = http::host::host(host).unwrap_or(host).to_ascii_lowercase();
-        let path = path.split('?').next().unwrap_or_default();
+        let (path, query) = match sample.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (sample.path.as_str(), None),
+        };
+        let headers = sample.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| Header {
+                name,
+                value: value.as_bytes(),
+            })
+            .collect();
+        let proxies = &self.routes().trusted_proxies;
+        let facets = Facets::new(&sample.method, &headers, query, sample.client, proxies);
         let normal = route::path::normalize(path, self.routes().path);
         let (path, refusal) = match &normal {
             Ok(normal) => (&**normal, None),
             Err(reason) => (path, Some(*reason)),
         };
-        let matched = self.find(&host, path).filter(|_| refusal.is_none());
-        let used = matched.and_then(|matched| matched.route);
-        let all = self.routes().all.iter().enumerate();
+        let matched = self
+            .find(&host, path, &facets)
+            .filter(|_| refusal.is_none());
+        let used = matched.and_then(|matched| matched.rule);
+        let rules = self.routes().rules().iter();
         let mut explanation = Explanation {
             version: self.version(),
             verdict: match refusal {
                 Some(reason) => format!("400: {reason}"),
-                None => self.verdict(&host, path),
+                None => self.verdict(matched),
             },
             service: matched.map(|matched| matched.service.clone()),
-            routes: all
-                .map(|(at, one)| verdict(at, one, used, &host, path))
+            routes: rules
+                .map(|rule| RouteVerdict {
+                    index: rule.place,
+                    route: self.routes().all[rule.place].clone(),
+                    used: used.is_some_and(|used| used.place == rule.place),
+                    reason: reason(rule, used, &host, path, &facets),
+                })
                 .collect(),
             endpoints: Vec::new(),
             left_out: Vec::new(),
@@ -105,40 +160,21 @@ impl RouteTable {
         else {
             return explanation;
         };
-        for instance in &service.instances {
-            let (id, origin) = (instance.id.clone(), instance.origin.clone());
-            match pool.endpoint_of(instance) {
-                Some((priority, endpoint)) => explanation.endpoints.push(EndpointState {
-                    id,
-                    address: endpoint.address,
-                    weight: instance.weight,
-                    priority,
-                    in_flight: endpoint.in_flight(),
-                    requests: endpoint.requests(),
-                    failures: endpoint.failures(),
-                    origin,
-                }),
-                None => explanation.left_out.push(LeftOut {
-                    id,
-                    reason: exclusion(instance.exclusion(), pool::address(instance).is_some()),
-                    origin,
-                }),
-            }
-        }
+        explanation.show(service, pool);
         explanation
     }
 
-    fn verdict(&self, host: &str, path: &str) -> String {
-        match self.find(host, path) {
+    fn verdict(&self, matched: Option<Matched<'_>>) -> String {
+        match matched {
             None if self.is_unsynced() => {
                 "503: nothing has this name, but not all sources are known yet".to_owned()
             }
             None => "404: no route matches, and no service has the host's name".to_owned(),
             Some(matched) => {
                 let service = matched.service;
-                let by = matched.route.map_or_else(
+                let by = matched.rule.map_or_else(
                     || "by its host".to_owned(),
-                    |route| format!("by routes[{route}]"),
+                    |rule| format!("by routes[{}]", rule.place),
                 );
                 match matched.pool {
                     None => format!("503: {by} to `{service}`, which no source knows"),
@@ -155,34 +191,60 @@ impl RouteTable {
     }
 }
 
-fn verdict(
-    index: usize,
-    route: &config::Route,
-    used: Option<usize>,
+impl Explanation {
+    /// Lists the instances of a service: those that are asked, and the others.
+    fn show(&mut self, service: &Service, pool: &Pool) {
+        for instance in &service.instances {
+            let (id, origin) = (instance.id.clone(), instance.origin.clone());
+            match pool.endpoint_of(instance) {
+                Some((priority, endpoint)) => self.endpoints.push(EndpointState {
+                    id,
+                    address: endpoint.address,
+                    weight: instance.weight,
+                    priority,
+                    in_flight: endpoint.in_flight(),
+                    requests: endpoint.requests(),
+                    failures: endpoint.failures(),
+                    origin,
+                }),
+                None => self.left_out.push(LeftOut {
+                    id,
+                    reason: exclusion(instance.exclusion(), pool::address(instance).is_some()),
+                    origin,
+                }),
+            }
+        }
+    }
+}
+
+/// Says why a route is used, or isn't.
+fn reason(
+    rule: &Rule,
+    used: Option<&Rule>,
     host: &str,
     path: &str,
-) -> RouteVerdict {
-    let same_host = route
-        .normal_host()
-        .is_none_or(|wanted| match wanted.strip_prefix("*.") {
-            Some(parent) => host
-                .strip_suffix(parent)
-                .is_some_and(|rest| rest.ends_with('.')),
-            None => wanted == host,
-        });
-    let reason = match (used == Some(index), same_host) {
-        (true, _) => "the most specific one that matches",
-        (false, false) => "the host is another one",
-        (false, true) if route::is_below(path, route.normal_path()) => {
-            "it matches, but another one is more specific"
+    facets: &Facets<'_>,
+) -> &'static str {
+    if !rule.host.matches(host) {
+        return "the host is another one";
+    }
+    if !rule.path.matches(path) {
+        return "the path is another one";
+    }
+    let conditions = rule.conditions.as_ref();
+    if let Some(reason) = conditions.and_then(|conditions| conditions.failed(facets)) {
+        return reason;
+    }
+    match used {
+        None => "it matches, but the path is refused",
+        Some(used) if used.place == rule.place => "the most specific one that matches",
+        Some(used) if used.priority > rule.priority => {
+            "it matches, but another one has a higher priority"
         }
-        (false, true) => "the path is another one",
-    };
-    RouteVerdict {
-        index,
-        route: route.clone(),
-        used: used == Some(index),
-        reason,
+        Some(used) if used.is_as_specific_as(rule) => {
+            "it matches, but another one stands before it"
+        }
+        Some(_) => "it matches, but another one is more specific",
     }
 }
 
@@ -216,14 +278,14 @@ mod tests {
         )
         .unwrap();
         let table = RouteTable::build(&config, &[], &snapshot, None);
-        let explained = table.explain("Web:80", "/a/b?c", &snapshot);
+        let explained = table.explain(&Sample::new("Web:80", "/a/b?c"), &snapshot);
         let reasons: Vec<_> = explained.routes.iter().map(|route| route.reason).collect();
         assert_eq!(
             reasons,
             [
                 "the host is another one",
-                "it matches, but another one is more specific",
                 "the most specific one that matches",
+                "it matches, but another one is more specific",
             ]
         );
         assert_eq!(explained.endpoints[0].address.to_string(), "127.0.0.1:1");
@@ -235,8 +297,53 @@ mod tests {
         assert_eq!(left_out, ["its state is down", "it has no TCP port"]);
         assert_eq!(explained.left_out[0].origin.path.as_ref(), "/test/b");
         let document = serde_json::to_value(&explained).unwrap();
-        assert_eq!(document["routes"][2]["path_prefix"], "/a/b");
-        let nowhere = table.explain("nobody", "/", &snapshot);
+        assert_eq!(document["routes"][1]["path_prefix"], "/a/b");
+        assert_eq!(document["routes"][1]["index"], 2);
+        let nowhere = table.explain(&Sample::new("nobody", "/"), &snapshot);
         assert!(nowhere.verdict.starts_with("404"), "{}", nowhere.verdict);
+    }
+
+    #[test]
+    fn each_route_says_which_of_its_conditions_does_not_hold() {
+        let config: Config = toml::from_str(
+            "[[routes]]\nmethods = ['POST']\nservice = 'web'\n\
+             [[routes]]\nheaders = [{ name = 'X-A', exact = '1' }]\nservice = 'web'\n\
+             [[routes]]\nquery = [{ name = 'v' }]\nservice = 'web'\n\
+             [[routes]]\nclients = ['10.0.0.0/8']\nservice = 'web'\n\
+             [[routes]]\npriority = 1\npath = '/x'\nservice = 'web'\n\
+             [[routes]]\nservice = 'web'",
+        )
+        .unwrap();
+        let snapshot = testing::snapshot(3, []);
+        let table = RouteTable::build(&config, &[], &snapshot, None);
+        let reasons = |sample: &Sample| {
+            let explained = table.explain(sample, &snapshot).routes.into_iter();
+            let reasons = explained.map(|route| (route.index, route.reason));
+            reasons.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            reasons(&Sample::new("web", "/")),
+            [
+                (4, "the path is another one"),
+                (0, "the method is another one"),
+                (1, "the headers are others"),
+                (2, "the query is another one"),
+                (3, "the client is in another network"),
+                (5, "the most specific one that matches"),
+            ]
+        );
+        let sample = Sample {
+            method: "POST".to_owned(),
+            headers: vec![("x-a".to_owned(), "1".to_owned())],
+            client: [10, 0, 0, 1].into(),
+            ..Sample::new("web", "/x?v")
+        };
+        let outdone = "it matches, but another one has a higher priority";
+        let all = reasons(&sample);
+        assert_eq!(all[0], (4, "the most specific one that matches"));
+        assert!(
+            all[1..].iter().all(|(_, reason)| *reason == outdone),
+            "{all:?}"
+        );
     }
 }

@@ -44,10 +44,10 @@ pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
     AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, Limits, Listener, PathRules,
-    Protocol, Retries, Route, RouteTimeouts, Timeouts,
+    Protocol, Retries, Route, RouteTimeouts, Timeouts, ValueMatch,
 };
 pub use endpoint::Endpoint;
-pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict};
+pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict, Sample};
 pub use listener::{Phase, bind, serve};
 pub use metrics::Metrics;
 pub use route::RouteTable;

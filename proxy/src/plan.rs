@@ -18,7 +18,7 @@ use crate::{
         response::Asked,
     },
     pool::Pool,
-    route::path::normalize,
+    route::{facets::Facets, path::normalize},
     shared::Bounds,
 };
 
@@ -87,7 +87,8 @@ impl Plan {
             line = worker.output();
             access_log::begin(&request, &mut line);
         }
-        let (version, way) = worker.with_table(|table| (table.version(), way(table, &request)));
+        let (version, way) =
+            worker.with_table(|table| (table.version(), way(table, &request, sender)));
         let framing = request.fields.framing;
         let bodiless = matches!(framing, Framing::Unsaid | Framing::Length(0));
         Self {
@@ -109,7 +110,11 @@ impl Plan {
 }
 
 /// Finds where a request goes.
-fn way<'b>(table: &RouteTable, request: &Request<'_, 'b>) -> Result<Way<'b>, Error> {
+fn way<'b>(
+    table: &RouteTable,
+    request: &Request<'_, 'b>,
+    sender: Sender,
+) -> Result<Way<'b>, Error> {
     if request.method == "CONNECT" {
         return Err(Error::ConnectMethod);
     }
@@ -118,8 +123,15 @@ fn way<'b>(table: &RouteTable, request: &Request<'_, 'b>) -> Result<Way<'b>, Err
         false => error,
     };
     let path = path(table, request.target).map_err(Malformed::Syntax)?;
+    let facets = Facets::new(
+        request.method,
+        request.fields.headers,
+        request.target.query(),
+        sender.address,
+        &table.routes().trusted_proxies,
+    );
     let matched = table
-        .find(request.host, &path)
+        .find(request.host, &path, &facets)
         .ok_or_else(|| unsynced(Error::UnknownHost))?;
     let pool = matched.pool.ok_or_else(|| unsynced(Error::NoInstance))?;
     if pool.is_empty() {

@@ -5,7 +5,7 @@ mod path;
 mod route;
 mod timeouts;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
 use config::{Problem, Size};
 use ipnet::IpNet;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     limits::Limits,
     path::{DotSegments, EncodedSlash, PathRules},
-    route::{Route, RouteTimeouts},
+    route::{Route, RouteTimeouts, ValueMatch},
     timeouts::Timeouts,
 };
-use crate::Balancer;
+use crate::{Balancer, route::coverage};
 
 /// Configures the proxy.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -128,11 +128,7 @@ impl Config {
                 problems.push(Problem::new(format!("listeners[{at}].listen"), reason));
             }
         }
-        for (at, route) in self.routes.iter().enumerate() {
-            let within = format!("routes[{at}]");
-            let found = route.problem(&self.routes[..at]);
-            problems.extend(found.map(|problem| problem.within(&within)));
-        }
+        problems.extend(self.route_problems());
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());
         if self.retries.attempts == 0 {
@@ -142,15 +138,59 @@ impl Config {
         problems
     }
 
+    /// Lists what may not be meant so, although it works; keys are those within `[proxy]`.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let covered = coverage::covered(self).into_iter();
+        let covered = covered.filter(|one| !one.is_twin);
+        covered
+            .map(|one| {
+                let why = match one.by_priority {
+                    true => "has a higher priority",
+                    false => "comes before it",
+                };
+                let reason = format!("never used: routes[{}] matches all of it and {why}", one.by);
+                Problem::new(format!("routes[{}]", one.place), reason)
+            })
+            .collect()
+    }
+
+    fn route_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut names = HashMap::new();
+        for (at, route) in self.routes.iter().enumerate() {
+            let within = format!("routes[{at}]");
+            let found = route.problems(self.path).into_iter();
+            problems.extend(found.map(|problem| problem.within(&within)));
+            if let Some(name) = &route.name
+                && let Some(other) = names.insert(name, at)
+            {
+                let reason = format!("`{name}` is what routes[{other}] is called");
+                problems.push(Problem::new(format!("routes[{at}].name"), reason));
+            }
+        }
+        let twins = coverage::covered(self)
+            .into_iter()
+            .filter(|one| one.is_twin);
+        problems.extend(twins.map(|one| {
+            let reason = format!(
+                "matches just what routes[{}] matches, and would never be used",
+                one.by
+            );
+            Problem::new(format!("routes[{}]", one.place), reason)
+        }));
+        problems
+    }
+
     /// Finds routes to services that aren't `known`; keys are those within `[proxy]`.
     pub fn dangling(&self, known: impl Fn(&ServiceName) -> bool) -> Vec<Problem> {
         let routes = self.routes.iter().enumerate();
-        routes
-            .filter(|(_, route)| !known(&route.service))
-            .map(|(at, route)| {
-                let reason = format!("no source knows service `{}`", route.service);
-                Problem::new(format!("routes[{at}].service"), reason)
-            })
+        let services = routes.flat_map(|(at, route)| {
+            let services = route.services();
+            services.map(move |(key, service)| (format!("routes[{at}].{key}"), service))
+        });
+        services
+            .filter(|(_, service)| !known(service))
+            .map(|(key, service)| Problem::new(key, format!("no source knows service `{service}`")))
             .collect()
     }
 }

@@ -26,8 +26,14 @@ fn every_key_has_its_place() {
         listen = "127.0.0.1:1"
         protocol = "http"
         [[routes]]
+        name = "api"
+        priority = -1
         host = "*.example.com"
         path_prefix = "/api"
+        methods = ["GET", "PURGE"]
+        headers = [{ name = "X-A", exact = "1" }, { name = "x-b", present = false }]
+        query = [{ name = "v", prefix = "2" }, { name = "w", regex = "[0-9]+" }]
+        clients = ["10.0.0.0/8"]
         service = "shop"
         balancer = "p2c"
         timeouts = { request = "5s", connect = "1s", stream_idle = "9s" }
@@ -83,11 +89,92 @@ fn problems_name_the_key_and_the_value() {
             "listeners[1].listen: `127.0.0.1:1` is listened on twice",
             "routes[0].host: `a b` is neither a host nor `*.` and a host",
             "routes[1].path_prefix: `api` does not begin with a slash",
-            "routes[3]: matches just what routes[2] matches, and would never be used",
             "routes[4].host: `web:80` has a port, which routes don't look at",
+            "routes[3]: matches just what routes[2] matches, and would never be used",
             "timeouts.idle: `0s` leaves no time",
             "limits.headers: `1000` is not between 1 and 256",
             "retries.attempts: `0` attempts would answer no request",
+        ]
+    );
+}
+
+#[test]
+fn problems_of_matching_are_found() {
+    let text = r#"
+        [[routes]]
+        name = "a"
+        path = "/x"
+        path_prefix = "/y"
+        service = "x"
+        [[routes]]
+        name = "a"
+        path_regex = "/("
+        service = "x"
+        [[routes]]
+        path = "/%zz"
+        service = "x"
+        [[routes]]
+        path_prefix = "/a/%2F/b"
+        methods = ["get", "A B", "CONNECT"]
+        service = "x"
+        [[routes]]
+        headers = [{ name = "a b" }, { name = "a", exact = "1", prefix = "2" }]
+        service = "x"
+        [[routes]]
+        query = [{ name = "a", regex = "[" }]
+    "#;
+    assert_eq!(
+        problems(text),
+        [
+            "routes[0]: a route has at most one of `path`, `path_prefix` and `path_regex`",
+            "routes[1].path_regex: `/(`: unclosed group",
+            "routes[1].name: `a` is what routes[0] is called",
+            "routes[2].path: `/%zz` matches nothing, as the path has a malformed percent-encoding",
+            "routes[3].path_prefix: `/a/%2F/b` matches nothing, as the path has an encoded slash or \
+             a backslash",
+            "routes[3].methods[0]: `get` is not in upper case, as methods are",
+            "routes[3].methods[1]: `A B` is not a method",
+            "routes[3].methods[2]: `CONNECT` is refused before routes are looked at",
+            "routes[4].headers[0].name: `a b` is not the name of a header",
+            "routes[4].headers[1].name: there is more than one of `exact`, `prefix`, `regex` and \
+             `present`",
+            "routes[5].query[0].regex: `[`: unclosed character class",
+            "routes[5]: it has no `service` to lead to",
+        ]
+    );
+}
+
+#[test]
+fn routes_that_are_never_used_are_found() {
+    let warnings = |text: &str| {
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config.problems(), []);
+        let warnings = config.warnings().into_iter();
+        warnings.map(|one| one.to_string()).collect::<Vec<_>>()
+    };
+    let all = [
+        "priority = 1\npath_prefix = '/api'",
+        "host = 'x.example.com'\npath_prefix = '/api/v1'",
+        "host = 'x.example.com'\npath_prefix = '/apiary'",
+        "path_regex = '/api/v[0-9]+'",
+        "host = '*.example.com'\npath = '/a'\nmethods = ['GET', 'PUT']",
+        "host = '*.example.com'\npath = '/a'\nmethods = ['PUT']",
+        "host = '*.example.com'\npath = '/a'\nmethods = ['PUT', 'POST']",
+        "headers = [{ name = 'A', prefix = 'x' }]\nclients = ['10.0.0.0/8']",
+        "headers = [{ name = 'a', exact = 'xy' }]\nclients = ['10.1.0.0/16']",
+        "headers = [{ name = 'a', exact = 'z' }]\nclients = ['10.1.0.0/16']",
+        "query = [{ name = 'a' }]",
+        "query = [{ name = 'a', present = false }]",
+        "",
+    ];
+    let text = all.map(|route| format!("[[routes]]\n{route}\nservice = 'web'\n"));
+    assert_eq!(
+        warnings(&text.concat()),
+        [
+            "routes[1]: never used: routes[0] matches all of it and has a higher priority",
+            "routes[3]: never used: routes[0] matches all of it and has a higher priority",
+            "routes[5]: never used: routes[4] matches all of it and comes before it",
+            "routes[8]: never used: routes[7] matches all of it and comes before it",
         ]
     );
 }

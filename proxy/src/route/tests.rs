@@ -1,7 +1,10 @@
 use proptest::{collection::btree_map, prelude::*};
 use registry::testing;
 
-use super::*;
+use super::{
+    pattern::{HostPattern, PathPattern},
+    *,
+};
 
 fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
     let text = |text: &&str| (!text.is_empty()).then(|| (*text).to_owned());
@@ -11,9 +14,8 @@ fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
             .map(|(host, path, service)| config::Route {
                 host: text(host),
                 path_prefix: text(path),
-                service: service.parse().unwrap(),
-                balancer: None,
-                timeouts: config::RouteTimeouts::default(),
+                service: Some(service.parse().unwrap()),
+                ..config::Route::default()
             })
             .collect(),
         ..Config::default()
@@ -25,9 +27,21 @@ fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
     RouteTable::build(&config, &domains, &testing::snapshot(7, services), None)
 }
 
+/// The table of routes in TOML, each to a service that doesn't exist.
+fn table_of(routes: &str) -> RouteTable {
+    let config: Config = toml::from_str(routes).unwrap();
+    assert_eq!(config.problems(), []);
+    RouteTable::build(&config, &[], &testing::snapshot(7, []), None)
+}
+
+/// A GET from this machine without header lines.
+fn plain() -> Facets<'static> {
+    Facets::new("GET", &[], None, [127, 0, 0, 1].into(), &[])
+}
+
 fn service<'t>(table: &'t RouteTable, host: &str, path: &str) -> Option<&'t str> {
     table
-        .find(host, path)
+        .find(host, path, &plain())
         .map(|matched| matched.service.as_str())
 }
 
@@ -58,7 +72,7 @@ fn without_host_routing_only_routes_count() {
     };
     let snapshot = testing::snapshot(1, [testing::service("web", &[("a", 1)])]);
     let table = RouteTable::build(&config, &[], &snapshot, None);
-    assert!(table.find("web", "/").is_none());
+    assert!(table.find("web", "/", &plain()).is_none());
 }
 
 #[test]
@@ -96,7 +110,7 @@ fn the_most_specific_route_counts() {
 #[test]
 fn a_route_comes_before_a_service_of_the_same_name_and_stays_without_instances() {
     let table = table(&[("web", "", "other")], &["web"]);
-    let matched = table.find("web", "/").unwrap();
+    let matched = table.find("web", "/", &plain()).unwrap();
     assert_eq!(matched.service.as_str(), "other");
     assert!(matched.pool.is_none());
 }
@@ -105,17 +119,15 @@ fn a_route_comes_before_a_service_of_the_same_name_and_stays_without_instances()
 fn a_route_may_have_a_balancer_of_its_own() {
     let config = Config {
         routes: vec![config::Route {
-            host: None,
-            path_prefix: None,
-            service: "web".parse().unwrap(),
+            service: Some("web".parse().unwrap()),
             balancer: Some(Balancer::RoundRobin),
-            timeouts: config::RouteTimeouts::default(),
+            ..config::Route::default()
         }],
         ..Config::default()
     };
     let snapshot = testing::snapshot(1, [testing::service("web", &[("a", 1)])]);
     let table = RouteTable::build(&config, &[], &snapshot, None);
-    let matched = table.find("x", "/").unwrap();
+    let matched = table.find("x", "/", &plain()).unwrap();
     assert_eq!(matched.balancer, Balancer::RoundRobin);
     assert!(
         matched
@@ -179,5 +191,162 @@ proptest! {
                 tried.push(endpoint);
             }
         }
+    }
+}
+
+/// Routes of all kinds, `service` numbered by their places.
+fn all_kinds(paths_per_host: usize) -> String {
+    let hosts = [
+        "",
+        "host = 'a.b.c'",
+        "host = '*.b.c'",
+        "host = '*.c'",
+        "host = 'a'",
+    ];
+    let mut paths = vec![
+        "",
+        "path = '/a'",
+        "path = '/a/b'",
+        "path_prefix = '/a'",
+        "path_prefix = '/a/b/c'",
+        "path_regex = '/a/?.*'",
+        "path_regex = '/[ab]'",
+    ];
+    let more: Vec<_> = (0..paths_per_host)
+        .map(|n| format!("path_prefix = '/a/{n}'"))
+        .collect();
+    paths.extend(more.iter().map(String::as_str));
+    let conditions = ["", "methods = ['GET']", "methods = ['PUT']\npriority = 1"];
+    let mut text = String::new();
+    for (n, conditions) in conditions.into_iter().enumerate() {
+        for host in hosts {
+            for (m, path) in paths.iter().enumerate() {
+                // Not all of them, so that the less specific ones are needed too.
+                if (n + m) % 2 == 0 {
+                    let route =
+                        format!("[[routes]]\n{host}\n{path}\n{conditions}\nservice = 'x'\n");
+                    text.push_str(&route);
+                }
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
+    for paths_per_host in [0, 40] {
+        let table = table_of(&all_kinds(paths_per_host));
+        let rules = table.routes().rules();
+        let hosts = ["", "a.b.c", "x.b.c", "b.c", "x.y.b.c", "x.c", "a", "b"];
+        let paths = [
+            "/", "/a", "/a/", "/a/b", "/a/b/c/d", "/b", "/a/7", "/a/7/x", "/a/777", "*",
+        ];
+        let methods = ["GET", "PUT", "POST"];
+        for (host, path) in hosts
+            .iter()
+            .flat_map(|host| paths.map(|path| (*host, path)))
+        {
+            for method in methods {
+                let facets = Facets::new(method, &[], None, [127, 0, 0, 1].into(), &[]);
+                let found = table
+                    .find(host, path, &facets)
+                    .and_then(|matched| matched.rule);
+                let matches = |rule: &&Rule| {
+                    rule.host.matches(host) && rule.path.matches(path) && rule.holds(&facets)
+                };
+                let first = rules.iter().find(matches);
+                assert_eq!(
+                    found.map(|rule| rule.place),
+                    first.map(|rule| rule.place),
+                    "{method} {host} {path}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_is_priority_then_host_then_path_then_conditions_then_place() {
+    let all = [
+        "",
+        "methods = ['GET']",
+        "path_prefix = '/a'",
+        "path_prefix = '/a/b'",
+        "path_regex = '/a.*'",
+        "path = '/a'",
+        "path = '/a'\nmethods = ['GET']",
+        "path = '/a'\nquery = [{ name = 'x' }, { name = 'y' }]",
+        "host = '*.c'",
+        "host = '*.b.c'",
+        "host = 'c'",
+        "priority = 2",
+        "priority = -1\nhost = 'c'\npath = '/a'",
+        "path = '/a'\nclients = ['10.0.0.0/8']",
+    ];
+    let text = all.map(|route| format!("[[routes]]\n{route}\nservice = 'web'\n"));
+    let table = table_of(&text.concat());
+    let places = table.routes().rules().iter().map(|rule| rule.place);
+    let places: Vec<_> = places.collect();
+    assert_eq!(places, [11, 10, 9, 8, 7, 6, 13, 5, 4, 3, 2, 1, 0, 12]);
+}
+
+#[test]
+fn conditions_are_looked_at_in_lines_query_and_address() {
+    let table = table_of(
+        "[[routes]]\nmethods = ['PUT']\nservice = 'put'\n\
+         [[routes]]\nheaders = [{ name = 'X-Canary', regex = 'y(es)?' }]\nservice = 'canary'\n\
+         [[routes]]\nquery = [{ name = 'v', prefix = '2.' }, { name = 'old', present = false }]\n\
+         service = 'second'\n\
+         [[routes]]\nclients = ['192.0.2.0/24']\nservice = 'near'\n\
+         [[routes]]\nheaders = [{ name = 'a' }, { name = 'a', present = false }]\nservice = 'never'\n\
+         [[routes]]\nservice = 'rest'",
+    );
+    let line = |name, value: &'static str| httparse::Header {
+        name,
+        value: value.as_bytes(),
+    };
+    let yes = [line("x-canary", "no"), line("X-CANARY", "yes")];
+    let no = [line("x-canary", "yesno"), line("a", "")];
+    let (here, near) = ([127, 0, 0, 1].into(), [192, 0, 2, 7].into());
+    for (method, headers, query, peer, expected) in [
+        ("PUT", &no[..], None, here, "put"),
+        ("GET", &yes, None, here, "canary"),
+        ("GET", &no, Some("v=2%2E1"), here, "second"),
+        ("GET", &no, Some("v=2.1&old"), here, "rest"),
+        ("GET", &no, Some("v=12."), near, "near"),
+        ("GET", &[], None, here, "rest"),
+    ] {
+        let facets = Facets::new(method, headers, query, peer, &[]);
+        let matched = table.find("x", "/", &facets).unwrap();
+        assert_eq!(
+            matched.service.as_str(),
+            expected,
+            "{method} {query:?} {peer}"
+        );
+    }
+}
+
+#[test]
+fn rules_that_cover_a_pattern_are_found_by_host_and_path() {
+    let table = table_of(&all_kinds(40));
+    let rules = table.routes().rules();
+    let covering = |host: &str, path: &str| {
+        let (host, path) = (
+            HostPattern::Exact(host.into()),
+            PathPattern::Exact(path.into()),
+        );
+        let ranks = table.routes().index().covering(&host, &path).into_iter();
+        let mut places: Vec<_> = ranks.map(|rank| rules[rank as usize].place).collect();
+        places.sort_unstable();
+        places
+    };
+    for (host, path) in [("a.b.c", "/a/b"), ("x.b.c", "/a/7/x"), ("q", "/a")] {
+        let matching = rules
+            .iter()
+            .filter(|rule| rule.host.matches(host) && rule.path.matches(path));
+        let mut places: Vec<_> = matching.map(|rule| rule.place).collect();
+        places.sort_unstable();
+        assert_eq!(covering(host, path), places, "{host}{path}");
     }
 }

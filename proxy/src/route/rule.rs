@@ -1,0 +1,79 @@
+//! A route of the configuration, ready for use.
+
+use std::cmp::Reverse;
+
+use registry::ServiceName;
+
+use super::{
+    conditions::Conditions,
+    facets::Facets,
+    pattern::{HostPattern, PathPattern},
+};
+use crate::{
+    Balancer,
+    config::{self, PathRules, RouteTimeouts},
+};
+
+/// Holds one route.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// Its place in the configuration.
+    pub(crate) place: usize,
+    pub(crate) priority: i32,
+    pub(crate) host: HostPattern,
+    pub(crate) path: PathPattern,
+    pub(crate) conditions: Option<Box<Conditions>>,
+    pub(crate) service: ServiceName,
+    /// The proxy's where the route has none of its own.
+    pub(crate) balancer: Balancer,
+    pub(crate) timeouts: RouteTimeouts,
+}
+
+impl Rule {
+    /// Prepares a route; `None` when it has problems.
+    pub(super) fn of(
+        place: usize,
+        route: &config::Route,
+        rules: PathRules,
+        balancer: Balancer,
+    ) -> Option<Self> {
+        Some(Self {
+            place,
+            priority: route.priority,
+            host: HostPattern::of(route),
+            path: PathPattern::of(route, rules).ok()?,
+            conditions: Conditions::of(route).ok()?,
+            service: route.service.clone()?,
+            balancer: route.balancer.unwrap_or(balancer),
+            timeouts: route.timeouts,
+        })
+    }
+
+    /// Returns what the rule that is used rather than another one has less of: first the priority
+    /// counts, then the host, the path, the number of conditions, and the place.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        (Reverse(self.priority), self.specificity(), self.place)
+    }
+
+    /// Tells whether only the places say which of two is used.
+    pub(crate) fn is_as_specific_as(&self, other: &Self) -> bool {
+        let order = |rule: &Self| (rule.priority, rule.specificity());
+        order(self) == order(other)
+    }
+
+    fn specificity(&self) -> impl Ord + use<> {
+        let conditions = Reverse(self.conditions_count());
+        (self.host.order(), self.path.order(), conditions)
+    }
+
+    pub(super) fn conditions_count(&self) -> usize {
+        let conditions = self.conditions.as_ref();
+        conditions.map_or(0, |conditions| conditions.count())
+    }
+
+    /// Tells whether its further conditions hold.
+    pub(crate) fn holds(&self, facets: &Facets<'_>) -> bool {
+        let conditions = self.conditions.as_deref();
+        conditions.is_none_or(|conditions| conditions.hold(facets))
+    }
+}
