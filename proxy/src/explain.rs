@@ -1,15 +1,20 @@
 //! Why a request goes where it goes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use httparse::Header;
-use registry::{Exclusion, InstanceId, Origin, Service, ServiceName, Snapshot};
+use registry::{Instance, InstanceId, Origin, ServiceName, Snapshot};
 use serde::Serialize;
 
 use crate::{
-    RouteTable, config, http,
+    RouteTable,
+    config::{self, Subset},
+    http,
     pool::{self, Pool},
-    route::{self, Matched, facets::Facets, rule::Rule},
+    route::{self, Matched, action::Action, facets::Facets, rule::Rule},
 };
 
 /// Describes a request that is to be explained.
@@ -51,7 +56,7 @@ pub struct Explanation {
     pub version: u64,
     /// What a request would come to, in words.
     pub verdict: String,
-    /// The service that gets it.
+    /// The service that gets it; of several, the first.
     pub service: Option<ServiceName>,
     /// Every configured route in the order in which they are tried, and why it is used or not.
     pub routes: Vec<RouteVerdict>,
@@ -80,6 +85,8 @@ pub struct RouteVerdict {
 pub struct EndpointState {
     /// Its id.
     pub id: InstanceId,
+    /// Its service.
+    pub service: ServiceName,
     /// Where it is asked.
     pub address: std::net::SocketAddr,
     /// Its share of requests, relative to the others.
@@ -101,6 +108,8 @@ pub struct EndpointState {
 pub struct LeftOut {
     /// Its id.
     pub id: InstanceId,
+    /// Its service.
+    pub service: ServiceName,
     /// Why.
     pub reason: String,
     /// The record that it comes from.
@@ -133,15 +142,22 @@ impl RouteTable {
         let matched = self
             .find(&host, path, &facets)
             .filter(|_| refusal.is_none());
-        let used = matched.and_then(|matched| matched.rule);
+        let used = match matched {
+            Some(Matched::Rule(rule)) => Some(rule),
+            _ => None,
+        };
         let rules = self.routes().rules().iter();
         let mut explanation = Explanation {
             version: self.version(),
-            verdict: match refusal {
-                Some(reason) => format!("400: {reason}"),
-                None => self.verdict(matched),
+            verdict: match (refusal, matched) {
+                (Some(reason), _) => format!("400: {reason}"),
+                (None, None) => self.nowhere(),
+                (None, Some(Matched::Named(pool))) => {
+                    format!("by its host {}", to(&pool.service, None, Some(pool)))
+                }
+                (None, Some(Matched::Rule(rule))) => self.verdict(rule),
             },
-            service: matched.map(|matched| matched.service.clone()),
+            service: None,
             routes: rules
                 .map(|rule| RouteVerdict {
                     index: rule.place,
@@ -155,50 +171,80 @@ impl RouteTable {
             path: path.to_owned(),
             host,
         };
-        let service = matched.and_then(|matched| snapshot.service(matched.service.as_str()));
-        let (Some(service), Some(pool)) = (service, matched.and_then(|matched| matched.pool))
-        else {
-            return explanation;
-        };
-        explanation.show(service, pool);
+        match matched {
+            None => {}
+            Some(Matched::Named(pool)) => {
+                explanation.show(&pool.service, None, Some(pool), snapshot)
+            }
+            Some(Matched::Rule(rule)) => {
+                for target in rule.action.targets() {
+                    let (pool, subset) = (self.pool_of(target), target.subset.as_deref());
+                    explanation.show(&target.service, subset, pool, snapshot);
+                }
+            }
+        }
         explanation
     }
 
-    fn verdict(&self, matched: Option<Matched<'_>>) -> String {
-        match matched {
-            None if self.is_unsynced() => {
-                "503: nothing has this name, but not all sources are known yet".to_owned()
+    /// Says why a request goes nowhere.
+    fn nowhere(&self) -> String {
+        match self.is_unsynced() {
+            true => "503: nothing has this name, but not all sources are known yet".to_owned(),
+            false => "404: no route matches, and no service has the host's name".to_owned(),
+        }
+    }
+
+    /// Says what a route does.
+    fn verdict(&self, rule: &Rule) -> String {
+        let by = format!("by routes[{}]", rule.place);
+        match &rule.action {
+            Action::Redirect(location) => format!("{}: {by}, a redirect", location.status()),
+            Action::Respond(respond) => format!("{}: {by}, a fixed answer", respond.status),
+            Action::Forward(_) => {
+                let targets = rule.action.targets().iter().map(|target| {
+                    let share = (rule.action.targets().len() > 1).then_some(target.weight);
+                    to(&target.service, share, self.pool_of(target))
+                });
+                format!("{by} {}", targets.collect::<Vec<_>>().join("; "))
             }
-            None => "404: no route matches, and no service has the host's name".to_owned(),
-            Some(matched) => {
-                let service = matched.service;
-                let by = matched.rule.map_or_else(
-                    || "by its host".to_owned(),
-                    |rule| format!("by routes[{}]", rule.place),
-                );
-                match matched.pool {
-                    None => format!("503: {by} to `{service}`, which no source knows"),
-                    Some(pool) if pool.is_empty() => {
-                        format!("503: {by} to `{service}`, of which no instance can be asked")
-                    }
-                    Some(pool) => {
-                        let priority = pool.first_priority().unwrap_or_default();
-                        format!("{by} to `{service}`, instances of priority {priority} first")
-                    }
-                }
-            }
+        }
+    }
+}
+
+/// Says what requests to a service come to.
+fn to(service: &ServiceName, share: Option<u32>, pool: Option<&Arc<Pool>>) -> String {
+    let share = share.map_or_else(String::new, |weight| format!(" (weight {weight})"));
+    match pool {
+        None => format!("to `{service}`{share}, which no source knows: 503"),
+        Some(pool) if pool.is_empty() => {
+            format!("to `{service}`{share}, of which no instance can be asked: 503")
+        }
+        Some(pool) => {
+            let priority = pool.first_priority().unwrap_or_default();
+            format!("to `{service}`{share}, instances of priority {priority} first")
         }
     }
 }
 
 impl Explanation {
     /// Lists the instances of a service: those that are asked, and the others.
-    fn show(&mut self, service: &Service, pool: &Pool) {
+    fn show(
+        &mut self,
+        service: &ServiceName,
+        subset: Option<&Subset>,
+        pool: Option<&Arc<Pool>>,
+        snapshot: &Snapshot,
+    ) {
+        self.service.get_or_insert_with(|| service.clone());
+        let (Some(service), Some(pool)) = (snapshot.service(service.as_str()), pool) else {
+            return;
+        };
         for instance in &service.instances {
             let (id, origin) = (instance.id.clone(), instance.origin.clone());
             match pool.endpoint_of(instance) {
                 Some((priority, endpoint)) => self.endpoints.push(EndpointState {
                     id,
+                    service: service.name.clone(),
                     address: endpoint.address,
                     weight: instance.weight,
                     priority,
@@ -209,7 +255,8 @@ impl Explanation {
                 }),
                 None => self.left_out.push(LeftOut {
                     id,
-                    reason: exclusion(instance.exclusion(), pool::address(instance).is_some()),
+                    service: service.name.clone(),
+                    reason: exclusion(instance, subset),
                     origin,
                 }),
             }
@@ -248,10 +295,14 @@ fn reason(
     }
 }
 
-fn exclusion(exclusion: Option<Exclusion>, has_address: bool) -> String {
-    match exclusion {
+/// Says why an instance isn't asked.
+fn exclusion(instance: &Instance, subset: Option<&Subset>) -> String {
+    match instance.exclusion() {
         Some(exclusion) => exclusion.to_string(),
-        None if !has_address => "it has no TCP port".to_owned(),
+        None if pool::address(instance).is_none() => "it has no TCP port".to_owned(),
+        None if subset.is_some_and(|subset| !subset.contains(instance)) => {
+            "it is not in the route's subset".to_owned()
+        }
         None => "it is not in this version".to_owned(),
     }
 }

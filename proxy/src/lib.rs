@@ -44,7 +44,8 @@ pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
     AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, Limits, Listener, PathRules,
-    Protocol, Retries, Route, RouteTimeouts, Timeouts, ValueMatch,
+    Protocol, Redirect, Respond, Retries, Route, RouteTimeouts, Scheme, Share, Subset, Timeouts,
+    ValueMatch,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict, Sample};

@@ -6,27 +6,33 @@ use tokio::time::Instant;
 
 use crate::{
     Balancer, RouteTable, Worker, access_log,
-    config::{RouteTimeouts, Timeouts},
+    config::{RouteTimeouts, Scheme, Timeouts},
     error::Error,
     exchange::{Outgoing, Terms},
     forward::Stream,
     http::{
         Body, Buffer, Coding, HEADERS_MAX, Malformed,
-        fields::Framing,
+        answer::Answer,
+        fields::{Field, Framing},
         forwarded::Sender,
         request::{Onward, Request, Target, slots},
         response::Asked,
     },
     pool::Pool,
-    route::{facets::Facets, path::normalize},
+    route::{
+        Matched,
+        action::{Action, Targets},
+        facets::Facets,
+        path::normalize,
+        redirect::From,
+    },
     shared::Bounds,
 };
 
 /// Holds what is known of a request when its head has been read.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The way it goes, or why it goes none.
-    pub(crate) stream: Result<Stream, Error>,
+    pub(crate) course: Course,
     pub(crate) asked: Asked,
     /// Another request can follow even when this one is refused.
     pub(crate) keep_alive: bool,
@@ -34,6 +40,23 @@ pub(crate) struct Plan {
     pub(crate) version: u64,
     /// What the access log says of the request.
     pub(crate) line: Vec<u8>,
+}
+
+/// Says what becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Course {
+    /// An instance is asked.
+    Forward(Stream),
+    /// Its route answers it.
+    Answer(Answer),
+    /// It is refused.
+    Refuse(Error),
+}
+
+/// Says what a request is to come to.
+enum Decision<'b> {
+    Forward(Way<'b>),
+    Answer(Answer),
 }
 
 /// Says where a request goes.
@@ -56,10 +79,10 @@ impl Plan {
     ) -> Self {
         let mut plan = Self::read(worker, sender, &input.filled()[..head], started);
         input.consume(head);
-        if let Ok(stream) = &mut plan.stream {
+        if let Course::Forward(stream) = &mut plan.course {
             let outgoing = &mut stream.outgoing;
             if let Err(malformed) = outgoing.body.transfer(input, &mut outgoing.bytes) {
-                plan.stream = Err(malformed.into());
+                plan.course = Course::Refuse(malformed.into());
                 plan.keep_alive = false;
             }
         }
@@ -74,7 +97,7 @@ impl Plan {
             Ok(request) => request,
             Err(malformed) => {
                 return Self {
-                    stream: Err(malformed.into()),
+                    course: Course::Refuse(malformed.into()),
                     asked: Asked::default(),
                     keep_alive: false,
                     version: worker.with_table(RouteTable::version),
@@ -87,20 +110,26 @@ impl Plan {
             line = worker.output();
             access_log::begin(&request, &mut line);
         }
-        let (version, way) =
-            worker.with_table(|table| (table.version(), way(table, &request, sender)));
+        let (version, decision) = worker.with_table(|table| {
+            let decision = decide(table, &request, sender, || worker.random());
+            (table.version(), decision)
+        });
         let framing = request.fields.framing;
         let bodiless = matches!(framing, Framing::Unsaid | Framing::Length(0));
         Self {
-            stream: way.map(|way| {
-                let mut bytes = worker.output();
-                let onward = Onward {
-                    path: &way.path,
-                    nameless: way.pool.service.as_str(),
-                };
-                request.encode(sender, onward, &mut bytes);
-                stream(&request, way, bytes, &bounds, started)
-            }),
+            course: match decision {
+                Ok(Decision::Forward(way)) => {
+                    let mut bytes = worker.output();
+                    let onward = Onward {
+                        path: &way.path,
+                        nameless: way.pool.service.as_str(),
+                    };
+                    request.encode(sender, onward, &mut bytes);
+                    Course::Forward(stream(&request, way, bytes, &bounds, started))
+                }
+                Ok(Decision::Answer(answer)) => Course::Answer(answer),
+                Err(error) => Course::Refuse(error),
+            },
             asked: asked(&request),
             keep_alive: request.keeps_alive() && bodiless && request.method != "CONNECT",
             version,
@@ -109,19 +138,16 @@ impl Plan {
     }
 }
 
-/// Finds where a request goes.
-fn way<'b>(
+/// Decides what a request comes to; `draw` returns random bits.
+fn decide<'b>(
     table: &RouteTable,
     request: &Request<'_, 'b>,
     sender: Sender,
-) -> Result<Way<'b>, Error> {
+    draw: impl FnOnce() -> u64,
+) -> Result<Decision<'b>, Error> {
     if request.method == "CONNECT" {
         return Err(Error::ConnectMethod);
     }
-    let unsynced = |error| match table.is_unsynced() {
-        true => Error::Unsynced,
-        false => error,
-    };
     let path = path(table, request.target).map_err(Malformed::Syntax)?;
     let facets = Facets::new(
         request.method,
@@ -130,19 +156,76 @@ fn way<'b>(
         sender.address,
         &table.routes().trusted_proxies,
     );
-    let matched = table
-        .find(request.host, &path, &facets)
-        .ok_or_else(|| unsynced(Error::UnknownHost))?;
-    let pool = matched.pool.ok_or_else(|| unsynced(Error::NoInstance))?;
-    if pool.is_empty() {
-        return Err(Error::NoInstance);
+    let matched = table.find(request.host, &path, &facets);
+    let rule = match matched.ok_or_else(|| unknown(table, Error::UnknownHost))? {
+        Matched::Rule(rule) => rule,
+        Matched::Named(pool) if pool.is_empty() => return Err(Error::NoInstance),
+        Matched::Named(pool) => {
+            return Ok(Decision::Forward(Way {
+                path,
+                pool: Arc::clone(pool),
+                balancer: table.routes().default_balancer,
+                timeouts: RouteTimeouts::default(),
+            }));
+        }
+    };
+    match &rule.action {
+        Action::Forward(targets) => Ok(Decision::Forward(Way {
+            path,
+            pool: Arc::clone(pool(table, targets, draw)?),
+            balancer: rule.balancer,
+            timeouts: rule.timeouts,
+        })),
+        Action::Redirect(location) => {
+            let from = From {
+                scheme: scheme(request, sender),
+                authority: request.authority,
+                path: &path,
+                query: request.target.query(),
+            };
+            let answer = Answer::redirect(location.status(), &location.of(from));
+            Ok(Decision::Answer(answer))
+        }
+        Action::Respond(respond) => Ok(Decision::Answer(Answer::fixed(respond))),
     }
-    Ok(Way {
-        path,
-        pool: Arc::clone(pool),
-        balancer: matched.balancer,
-        timeouts: matched.timeouts,
-    })
+}
+
+/// Draws among those targets of a route that have somebody to ask.
+fn pool<'t>(
+    table: &'t RouteTable,
+    targets: &Targets,
+    draw: impl FnOnce() -> u64,
+) -> Result<&'t Arc<Pool>, Error> {
+    let mut is_known = false;
+    for target in targets.drawn(draw) {
+        if let Some(pool) = table.pool_of(target) {
+            if !pool.is_empty() {
+                return Ok(pool);
+            }
+            is_known = true;
+        }
+    }
+    match is_known {
+        true => Err(Error::NoInstance),
+        false => Err(unknown(table, Error::NoInstance)),
+    }
+}
+
+/// Says that something isn't there, unless that can't be known yet.
+fn unknown(table: &RouteTable, error: Error) -> Error {
+    match table.is_unsynced() {
+        true => Error::Unsynced,
+        false => error,
+    }
+}
+
+/// Returns the scheme that the client has used, as far as a trusted proxy says it.
+fn scheme(request: &Request<'_, '_>, sender: Sender) -> Scheme {
+    let mut said = request.fields.values(Field::ForwardedProto);
+    match said.next() {
+        Some(value) if sender.trusted && value.eq_ignore_ascii_case(b"https") => Scheme::Https,
+        _ => Scheme::Http,
+    }
 }
 
 /// Returns the path in the form in which it is routed.

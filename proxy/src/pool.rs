@@ -82,6 +82,21 @@ impl Pool {
         }
     }
 
+    /// Builds the pool of some instances of a service, with the endpoints of `whole`, its pool.
+    ///
+    /// They have turns of their own, which go on from those of `previous`.
+    pub(crate) fn of_subset(
+        service: &Service,
+        kinds: &[Balancer],
+        whole: &Self,
+        previous: Option<&Self>,
+    ) -> Self {
+        Self {
+            turns: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.turns)),
+            ..Self::build(service, kinds, Some(whole))
+        }
+    }
+
     /// Chooses an endpoint that hasn't been tried for this request.
     pub(crate) fn pick(
         &self,

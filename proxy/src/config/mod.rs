@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     limits::Limits,
     path::{DotSegments, EncodedSlash, PathRules},
-    route::{Route, RouteTimeouts, ValueMatch},
+    route::{Redirect, Respond, Route, RouteTimeouts, Scheme, Share, Subset, ValueMatch},
     timeouts::Timeouts,
 };
 use crate::{Balancer, route::coverage};

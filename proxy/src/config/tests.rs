@@ -139,7 +139,47 @@ fn problems_of_matching_are_found() {
             "routes[4].headers[1].name: there is more than one of `exact`, `prefix`, `regex` and \
              `present`",
             "routes[5].query[0].regex: `[`: unclosed character class",
-            "routes[5]: it has no `service` to lead to",
+            "routes[5]: a route has just one of `service`, `split`, `redirect` and `respond`",
+        ]
+    );
+}
+
+#[test]
+fn problems_of_actions_are_found() {
+    let routes = [
+        "service = 'x'\nrespond = {}",
+        "service = 'x'\nsubset = {}",
+        "subset = { tags = ['a'] }\nredirect = { scheme = 'https' }",
+        "split = [{ service = 'x', weight = 0 }, { service = 'y', weight = 0, subset = {} }]",
+        "redirect = { status = 304, host = 'a:80', port = 0, path = '//x' }",
+        "redirect = { strip_prefix = true, path = '/a?b' }",
+        "redirect = {}",
+        "path_prefix = '/a'\nredirect = { replace_prefix = '/b' }",
+        "respond = { status = 101 }",
+        "respond = { status = 204, body = 'x' }",
+        "respond = { content_type = \"a\\r\\nb\" }",
+    ];
+    let lines = |(n, text): (usize, &str)| format!("[[routes]]\nhost = 'h{n}'\n{text}\n");
+    let text: String = routes.into_iter().enumerate().map(lines).collect();
+    assert_eq!(
+        problems(&text),
+        [
+            "routes[0]: a route has just one of `service`, `split`, `redirect` and `respond`",
+            "routes[1].subset: it has neither `tags` nor `attributes`",
+            "routes[2].subset: it is a part of the `service`, and there is none",
+            "routes[3].split[1].subset: it has neither `tags` nor `attributes`",
+            "routes[3].split: no share has a weight above 0",
+            "routes[4].redirect.status: `304` is not 301, 302, 303, 307 or 308",
+            "routes[4].redirect.host: `a:80` is not a host without a port",
+            "routes[4].redirect.port: `0` is not a port",
+            "routes[4].redirect.path: `//x` is not a path that begins with one slash",
+            "routes[5].redirect.path: `/a?b` is not a path that begins with one slash",
+            "routes[5].redirect: there is more than one of `path`, `strip_prefix` and `replace_prefix`",
+            "routes[5].redirect: the route has no `path_prefix` to be replaced",
+            "routes[6].redirect: it leads to where it comes from",
+            "routes[8].respond.status: `101` is not between 200 and 599",
+            "routes[9].respond.body: an answer with status 204 has no body",
+            "routes[10].respond.content_type: it is not the value of a header",
         ]
     );
 }

@@ -5,6 +5,7 @@
 //! spaces before a colon, control bytes and a bare CR, and lets a bare LF pass, which
 //! [`scan`](head::scan) refuses.
 
+pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod buffer;
 pub(crate) mod chunked;
@@ -21,6 +22,12 @@ pub(crate) fn is_token(text: &str) -> bool {
     let is_token_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// Tells whether a text is the value of a header (RFC 9110, section 5.5), of ASCII alone.
+pub(crate) fn is_field_value(text: &str) -> bool {
+    let is_value_byte = |byte: u8| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t';
+    text.bytes().all(is_value_byte) && text.trim() == text
 }
 
 pub(crate) use body::{Body, Coding};

@@ -1,11 +1,14 @@
 //! The route table: which service a request goes to.
 
+pub(crate) mod action;
 pub(crate) mod conditions;
 pub(crate) mod coverage;
 pub(crate) mod facets;
 mod index;
 pub(crate) mod path;
 pub(crate) mod pattern;
+mod pools;
+pub(crate) mod redirect;
 mod routes;
 pub(crate) mod rule;
 
@@ -13,16 +16,16 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
-use registry::{Change, Service, ServiceName, Snapshot};
+use registry::{Change, ServiceName, Snapshot};
 use smallvec::SmallVec;
 
-use self::{facets::Facets, routes::Routes, rule::Rule};
-use crate::{Balancer, Config, Endpoint, config, pool::Pool};
+use self::{action::Target, facets::Facets, pools::Pools, routes::Routes, rule::Rule};
+use crate::{Config, Endpoint, pool::Pool};
 
 /// The longest host that is looked up, in bytes (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 
-type Pools = GenericHashMap<ServiceName, Arc<Pool>, RandomState, DefaultSharedPtr>;
+type AllPools = GenericHashMap<ServiceName, Pools, RandomState, DefaultSharedPtr>;
 
 /// Leads from host and path to a service; immutable, made anew for every snapshot.
 ///
@@ -33,19 +36,16 @@ pub struct RouteTable {
     version: u64,
     unsynced: bool,
     routes: Arc<Routes>,
-    pools: Pools,
+    pools: AllPools,
 }
 
-/// Says where a request goes.
+/// Says what a request is for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Matched<'t> {
-    /// The route; `None` when the host named the service.
-    pub(crate) rule: Option<&'t Rule>,
-    pub(crate) service: &'t ServiceName,
-    /// Absent when no source knows the service.
-    pub(crate) pool: Option<&'t Arc<Pool>>,
-    pub(crate) balancer: Balancer,
-    pub(crate) timeouts: config::RouteTimeouts,
+pub(crate) enum Matched<'t> {
+    /// A route.
+    Rule(&'t Rule),
+    /// The service that its host names.
+    Named(&'t Arc<Pool>),
 }
 
 impl RouteTable {
@@ -64,7 +64,10 @@ impl RouteTable {
             .iter()
             .map(|(name, service)| {
                 let before = previous.and_then(|table| table.pools.get(name));
-                (name.clone(), pool(&routes, service, before))
+                (
+                    name.clone(),
+                    Pools::build(service, routes.wants(name), before),
+                )
             })
             .collect();
         Self {
@@ -86,8 +89,9 @@ impl RouteTable {
         for change in new.changes_since(old) {
             match change {
                 Change::Put(name, service) => {
-                    let pool = pool(&self.routes, service, self.pools.get(name));
-                    table.pools.insert(name.clone(), pool);
+                    let wants = self.routes.wants(name);
+                    let pools = Pools::build(service, wants, self.pools.get(name));
+                    table.pools.insert(name.clone(), pools);
                 }
                 Change::Remove(name) => {
                     table.pools.remove(name);
@@ -123,36 +127,27 @@ impl RouteTable {
         }
         let host = std::str::from_utf8(&lower).expect("lower case of a string is a string");
         if let Some(rule) = self.routes.find(host, path, facets) {
-            return Some(Matched {
-                rule: Some(rule),
-                service: &rule.service,
-                pool: self.pools.get(&rule.service),
-                balancer: rule.balancer,
-                timeouts: rule.timeouts,
-            });
+            return Some(Matched::Rule(rule));
         }
         let mut names = self.routes.names(host);
-        let pool = names.find_map(|name| self.pools.get(name))?;
-        Some(Matched {
-            rule: None,
-            service: &pool.service,
-            pool: Some(pool),
-            balancer: self.routes.default_balancer,
-            timeouts: config::RouteTimeouts::default(),
-        })
+        let pools = names.find_map(|name| self.pools.get(name))?;
+        Some(Matched::Named(&pools.whole))
+    }
+
+    /// Returns the pool that a route leads to; `None` when no source knows the service.
+    pub(crate) fn pool_of(&self, target: &Target) -> Option<&Arc<Pool>> {
+        let pools = self.pools.get(&target.service)?;
+        match target.subset {
+            None => Some(&pools.whole),
+            Some(_) => pools.subset(target.place),
+        }
     }
 
     /// Tells whether an endpoint may get new requests.
     pub(crate) fn contains(&self, service: &ServiceName, endpoint: &Arc<Endpoint>) -> bool {
-        let pool = self.pools.get(service);
-        pool.is_some_and(|pool| pool.contains(endpoint))
+        let pools = self.pools.get(service);
+        pools.is_some_and(|pools| pools.whole.contains(endpoint))
     }
-}
-
-/// Builds a service's pool with the balancers that its routes ask for.
-fn pool(routes: &Routes, service: &Service, previous: Option<&Arc<Pool>>) -> Arc<Pool> {
-    let kinds = routes.balancers(&service.name);
-    Arc::new(Pool::build(service, &kinds, previous.map(Arc::as_ref)))
 }
 
 /// Tells whether a path is `prefix` or lies below it; `prefix` has no final slash.

@@ -31,6 +31,18 @@ pub(crate) fn normalize(path: &str, rules: PathRules) -> Result<Cow<'_, str>, &'
     }
 }
 
+/// Puts `with` in the place of `prefix`, which the path is at or below of; both have no final slash,
+/// or it doesn't count.
+///
+/// What comes out begins with one slash: servers and clients take what follows two for a host.
+pub(crate) fn replace_prefix(path: &str, prefix: &str, with: &str) -> String {
+    let rest = path
+        .strip_prefix(prefix.trim_end_matches('/'))
+        .unwrap_or(path);
+    let path = format!("{}{rest}", with.trim_end_matches('/'));
+    format!("/{}", path.trim_start_matches('/'))
+}
+
 /// Tells whether nothing in a path may need a change.
 fn is_plain(path: &[u8]) -> bool {
     let mut before = 0;

@@ -1,6 +1,6 @@
 //! What the configuration says of routes, ready for use.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::{facets::Facets, index::Index, rule::Rule};
 use crate::{
     Balancer, Config,
-    config::{self, PathRules},
+    config::{self, PathRules, Subset},
 };
 
 /// Holds all routes.
@@ -23,6 +23,8 @@ pub(crate) struct Routes {
     index: Index,
     /// What the pools of services are asked for.
     wants: HashMap<ServiceName, Wants, RandomState>,
+    /// What all other services' pools are asked for.
+    wants_of_others: Wants,
     /// The domains in which services have names, the longest first; `None` without host routing.
     domains: Option<Vec<String>>,
     /// In which form paths are looked up.
@@ -32,10 +34,12 @@ pub(crate) struct Routes {
     pub(crate) default_balancer: Balancer,
 }
 
-/// Says what routes want of a service's pool besides the default.
-#[derive(Debug, Default)]
-struct Wants {
-    balancers: SmallVec<[Balancer; 2]>,
+/// Says what routes want of a service.
+#[derive(Debug, Clone)]
+pub(super) struct Wants {
+    /// The default one first.
+    pub(super) balancers: SmallVec<[Balancer; 2]>,
+    pub(super) subsets: Vec<Arc<Subset>>,
 }
 
 impl Routes {
@@ -48,23 +52,30 @@ impl Routes {
             .filter_map(prepare)
             .collect();
         rules.sort_by_cached_key(Rule::order);
-        let mut routes = Self {
+        let wants_of_others = Wants {
+            balancers: SmallVec::from_slice(&[config.balancer]),
+            subsets: Vec::new(),
+        };
+        let mut wants: HashMap<_, _, RandomState> = HashMap::default();
+        for rule in &mut rules {
+            let balancer = rule.balancer;
+            for target in rule.targets_mut() {
+                let wants = wants.entry(target.service.clone());
+                let wants: &mut Wants = wants.or_insert_with(|| wants_of_others.clone());
+                target.place = wants.add(balancer, target.subset.as_ref());
+            }
+        }
+        Self {
             all: config.routes.clone(),
             index: Index::build(&rules),
-            wants: HashMap::default(),
+            rules,
+            wants,
+            wants_of_others,
             domains: config.host_routing.then(|| normal_domains(domains)),
             path: config.path,
             trusted_proxies: config.trusted_proxies.clone(),
             default_balancer: config.balancer,
-            rules,
-        };
-        for rule in &routes.rules {
-            let wants = routes.wants.entry(rule.service.clone()).or_default();
-            if !wants.balancers.contains(&rule.balancer) {
-                wants.balancers.push(rule.balancer);
-            }
         }
-        routes
     }
 
     /// Returns the rules in the order in which they are used.
@@ -76,13 +87,9 @@ impl Routes {
         &self.index
     }
 
-    /// Lists the balancers that a service's pool is asked for.
-    pub(super) fn balancers(&self, service: &ServiceName) -> SmallVec<[Balancer; 2]> {
-        let mut kinds = SmallVec::from_slice(&[self.default_balancer]);
-        let wanted = self.wants.get(service).map(|wants| &wants.balancers);
-        let others = wanted.into_iter().flatten().copied();
-        kinds.extend(others.filter(|kind| *kind != self.default_balancer));
-        kinds
+    /// Returns what routes want of a service.
+    pub(super) fn wants(&self, service: &ServiceName) -> &Wants {
+        self.wants.get(service).unwrap_or(&self.wants_of_others)
     }
 
     /// Finds the rule that is used for a request.
@@ -105,6 +112,23 @@ impl Routes {
             name.strip_suffix('.')
         });
         without.chain(domains.map(|_| host))
+    }
+}
+
+impl Wants {
+    /// Adds what one route wants; returns the place of the subset.
+    fn add(&mut self, balancer: Balancer, subset: Option<&Arc<Subset>>) -> usize {
+        if !self.balancers.contains(&balancer) {
+            self.balancers.push(balancer);
+        }
+        let Some(subset) = subset else {
+            return 0;
+        };
+        let place = self.subsets.iter().position(|one| one == subset);
+        place.unwrap_or_else(|| {
+            self.subsets.push(Arc::clone(subset));
+            self.subsets.len() - 1
+        })
     }
 }
 

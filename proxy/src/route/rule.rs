@@ -2,9 +2,8 @@
 
 use std::cmp::Reverse;
 
-use registry::ServiceName;
-
 use super::{
+    action::{Action, Target},
     conditions::Conditions,
     facets::Facets,
     pattern::{HostPattern, PathPattern},
@@ -23,7 +22,7 @@ pub(crate) struct Rule {
     pub(crate) host: HostPattern,
     pub(crate) path: PathPattern,
     pub(crate) conditions: Option<Box<Conditions>>,
-    pub(crate) service: ServiceName,
+    pub(crate) action: Action,
     /// The proxy's where the route has none of its own.
     pub(crate) balancer: Balancer,
     pub(crate) timeouts: RouteTimeouts,
@@ -37,16 +36,26 @@ impl Rule {
         rules: PathRules,
         balancer: Balancer,
     ) -> Option<Self> {
+        let path = PathPattern::of(route, rules).ok()?;
+        let prefix = match &path {
+            PathPattern::Prefix(prefix) => prefix,
+            PathPattern::Exact(_) | PathPattern::Regex(..) => "",
+        };
         Some(Self {
             place,
             priority: route.priority,
             host: HostPattern::of(route),
-            path: PathPattern::of(route, rules).ok()?,
             conditions: Conditions::of(route).ok()?,
-            service: route.service.clone()?,
+            action: Action::of(route, prefix)?,
+            path,
             balancer: route.balancer.unwrap_or(balancer),
             timeouts: route.timeouts,
         })
+    }
+
+    /// Lists all to which its requests may be sent.
+    pub(super) fn targets_mut(&mut self) -> impl Iterator<Item = &mut Target> {
+        self.action.targets_mut().iter_mut()
     }
 
     /// Returns what the rule that is used rather than another one has less of: first the priority

@@ -1,10 +1,11 @@
 use proptest::{collection::btree_map, prelude::*};
-use registry::testing;
+use registry::{Service, testing};
 
 use super::{
     pattern::{HostPattern, PathPattern},
     *,
 };
+use crate::{Balancer, config};
 
 fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
     let text = |text: &&str| (!text.is_empty()).then(|| (*text).to_owned());
@@ -40,9 +41,22 @@ fn plain() -> Facets<'static> {
 }
 
 fn service<'t>(table: &'t RouteTable, host: &str, path: &str) -> Option<&'t str> {
-    table
-        .find(host, path, &plain())
-        .map(|matched| matched.service.as_str())
+    table.find(host, path, &plain()).map(name)
+}
+
+/// The service that a request goes to.
+fn name(matched: Matched<'_>) -> &str {
+    match matched {
+        Matched::Rule(rule) => rule.action.targets()[0].service.as_str(),
+        Matched::Named(pool) => pool.service.as_str(),
+    }
+}
+
+fn rule(matched: Option<Matched<'_>>) -> Option<&Rule> {
+    match matched? {
+        Matched::Rule(rule) => Some(rule),
+        Matched::Named(_) => None,
+    }
 }
 
 #[test]
@@ -110,9 +124,10 @@ fn the_most_specific_route_counts() {
 #[test]
 fn a_route_comes_before_a_service_of_the_same_name_and_stays_without_instances() {
     let table = table(&[("web", "", "other")], &["web"]);
-    let matched = table.find("web", "/", &plain()).unwrap();
-    assert_eq!(matched.service.as_str(), "other");
-    assert!(matched.pool.is_none());
+    let rule = rule(table.find("web", "/", &plain())).unwrap();
+    let target = &rule.action.targets()[0];
+    assert_eq!(target.service.as_str(), "other");
+    assert!(table.pool_of(target).is_none());
 }
 
 #[test]
@@ -127,16 +142,58 @@ fn a_route_may_have_a_balancer_of_its_own() {
     };
     let snapshot = testing::snapshot(1, [testing::service("web", &[("a", 1)])]);
     let table = RouteTable::build(&config, &[], &snapshot, None);
-    let matched = table.find("x", "/", &plain()).unwrap();
-    assert_eq!(matched.balancer, Balancer::RoundRobin);
-    assert!(
-        matched
-            .pool
-            .unwrap()
-            .pick(matched.balancer, 0, &[])
-            .is_some()
-    );
-    assert!(matched.pool.unwrap().pick(Balancer::P2c, 0, &[]).is_some());
+    let rule = rule(table.find("x", "/", &plain())).unwrap();
+    assert_eq!(rule.balancer, Balancer::RoundRobin);
+    let pool = table.pool_of(&rule.action.targets()[0]).unwrap();
+    assert!(pool.pick(rule.balancer, 0, &[]).is_some());
+    assert!(pool.pick(Balancer::P2c, 0, &[]).is_some());
+}
+
+#[test]
+fn a_subset_is_made_anew_when_its_service_changes() {
+    let config: Config = toml::from_str(
+        "[[routes]]\nhost = 'v2'\nservice = 'web'\n\
+         subset = { tags = ['v2'], attributes = { track = 'canary' } }\n\
+         [[routes]]\nsplit = [{ service = 'web', weight = 1, subset = { tags = ['v1'] } }]",
+    )
+    .unwrap();
+    assert_eq!(config.problems(), []);
+    let instance = |id: &str, tag: &str, track: &str| {
+        let mut instance = testing::instance(id, "127.0.0.1", 1);
+        instance.tags = Box::new([tag.into()]);
+        instance.attributes.insert("track".into(), track.into());
+        instance
+    };
+    let services = |last: &str| {
+        let all = [
+            instance("a", "v1", "canary"),
+            instance("b", "v2", "stable"),
+            instance("c", "v2", "canary"),
+            instance(last, "v2", "canary"),
+        ];
+        [testing::service_of("web", all)]
+    };
+    let old = testing::snapshot(1, services("d"));
+    let before = RouteTable::build(&config, &[], &old, None);
+    let ids = |table: &RouteTable, host: &str| {
+        let rule = rule(table.find(host, "/", &plain())).unwrap();
+        let pool = table.pool_of(&rule.action.targets()[0]).unwrap();
+        let mut tried = Vec::new();
+        while let Some(next) = pool.pick(rule.balancer, 0, &tried).map(Arc::clone) {
+            assert!(table.contains(&pool.service, &next), "{next:?}");
+            tried.push(next);
+        }
+        let mut ids: Vec<_> = tried.iter().map(|one| one.id.to_string()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(&before, "v2"), ["c", "d"]);
+    assert_eq!(ids(&before, "x"), ["a"]);
+    let new = testing::snapshot(2, services("e"));
+    let after = before.update(&old, &new);
+    assert_eq!(ids(&after, "v2"), ["c", "e"]);
+    let reloaded = RouteTable::build(&config, &[], &new, Some(&after));
+    assert_eq!(ids(&reloaded, "v2"), ["c", "e"]);
 }
 
 /// What a table says of all services, to compare two.
@@ -144,7 +201,8 @@ fn contents(table: &RouteTable) -> Vec<(String, bool, Vec<String>)> {
     let mut all: Vec<_> = table
         .pools
         .iter()
-        .map(|(name, pool)| {
+        .map(|(name, pools)| {
+            let pool = &pools.whole;
             let mut tried = Vec::new();
             while let Some(next) = pool.pick(Balancer::P2c, 0, &tried).map(Arc::clone) {
                 tried.push(next);
@@ -180,7 +238,8 @@ proptest! {
         prop_assert_eq!(contents(&updated), contents(&fresh));
         prop_assert_eq!(updated.version(), 2);
         // Who is in both tables at one address is one endpoint, counters and all.
-        for (name, pool) in &before.pools {
+        for (name, pools) in &before.pools {
+            let pool = &pools.whole;
             let mut tried = Vec::new();
             while let Some(endpoint) = pool.pick(Balancer::P2c, 0, &tried).map(Arc::clone) {
                 let at_same_address = new.service(name.as_str()).is_some_and(|service| {
@@ -249,9 +308,7 @@ fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
         {
             for method in methods {
                 let facets = Facets::new(method, &[], None, [127, 0, 0, 1].into(), &[]);
-                let found = table
-                    .find(host, path, &facets)
-                    .and_then(|matched| matched.rule);
+                let found = rule(table.find(host, path, &facets));
                 let matches = |rule: &&Rule| {
                     rule.host.matches(host) && rule.path.matches(path) && rule.holds(&facets)
                 };
@@ -318,12 +375,8 @@ fn conditions_are_looked_at_in_lines_query_and_address() {
         ("GET", &[], None, here, "rest"),
     ] {
         let facets = Facets::new(method, headers, query, peer, &[]);
-        let matched = table.find("x", "/", &facets).unwrap();
-        assert_eq!(
-            matched.service.as_str(),
-            expected,
-            "{method} {query:?} {peer}"
-        );
+        let found = name(table.find("x", "/", &facets).unwrap());
+        assert_eq!(found, expected, "{method} {query:?} {peer}");
     }
 }
 

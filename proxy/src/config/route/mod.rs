@@ -1,5 +1,6 @@
 //! One of `[[proxy.routes]]`.
 
+mod action;
 mod matching;
 
 use config::{Duration, Problem};
@@ -7,7 +8,10 @@ use ipnet::IpNet;
 use registry::ServiceName;
 use serde::{Deserialize, Serialize};
 
-pub use self::matching::ValueMatch;
+pub use self::{
+    action::{Redirect, Respond, Scheme, Share, Subset},
+    matching::ValueMatch,
+};
 use super::PathRules;
 use crate::{Balancer, http, route};
 
@@ -49,6 +53,18 @@ pub struct Route {
     /// The service that gets the requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
+    /// Only these of the service's instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Subset>,
+    /// Several services between which the requests are split.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<Share>,
+    /// Where clients are sent instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Redirect>,
+    /// What clients are answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Respond>,
     /// How an instance is chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balancer: Option<Balancer>,
@@ -79,7 +95,10 @@ impl Route {
     /// Lists the services that get its requests, each with its key.
     pub(crate) fn services(&self) -> impl Iterator<Item = (String, &ServiceName)> {
         let service = self.service.iter();
-        service.map(|service| ("service".to_owned(), service))
+        let shares = self.split.iter().enumerate();
+        service
+            .map(|service| ("service".to_owned(), service))
+            .chain(shares.map(|(at, share)| (format!("split[{at}].service"), &share.service)))
     }
 
     /// Finds what is wrong with it, whatever the others are.
@@ -95,9 +114,7 @@ impl Route {
             problems.push(Problem::new(key, reason));
         }
         problems.extend(self.matching_problems());
-        if self.service.is_none() {
-            problems.push(Problem::new("", "it has no `service` to lead to"));
-        }
+        problems.extend(self.action_problems());
         let times = &self.timeouts;
         let times = [
             ("timeouts.connect", times.connect),
@@ -129,6 +146,10 @@ impl Route {
 
 fn is_zero(number: &i32) -> bool {
     *number == 0
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

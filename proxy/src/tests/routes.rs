@@ -1,0 +1,142 @@
+//! What routes do with requests: splits, redirects, fixed answers.
+
+use registry::{Instance, Service, testing};
+
+use super::*;
+
+/// An origin that answers with its name.
+fn named(name: &'static str) -> Origin {
+    Origin::start(move |peer, _| {
+        while peer.next_head().is_some() {
+            let length = name.len();
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}"
+            ));
+        }
+    })
+}
+
+fn instance(id: &str, origin: &Origin, tag: &str) -> Instance {
+    let port = origin.address.port();
+    let mut instance = testing::instance(id, "127.0.0.1", port);
+    instance.tags = Box::new([tag.into()]);
+    instance
+}
+
+fn service(name: &str, origin: &Origin) -> Service {
+    testing::service_of(name, [instance("a", origin, "v1")])
+}
+
+#[test]
+fn requests_are_split_between_services() {
+    let (old, new) = (named("old"), named("new"));
+    let services = [service("shop", &old), service("shop-next", &new)];
+    let config = "[[routes]]\nsplit = [{ service = 'shop', weight = 3 }, \
+                  { service = 'shop-next', weight = 1 }, { service = 'none', weight = 0 }]";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, services));
+    let mut client = proxy.client();
+    let mut new = 0;
+    for _ in 0..400 {
+        client.send(GET);
+        new += usize::from(client.answer().1 == "new");
+    }
+    assert!((70..130).contains(&new), "{new}");
+}
+
+#[test]
+fn a_share_without_anybody_leaves_its_requests_to_the_others() {
+    let old = named("old");
+    let config = "[[routes]]\nsplit = [{ service = 'shop', weight = 1 }, \
+                  { service = 'shop-next', weight = 99 }]";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, [service("shop", &old)]));
+    let mut client = proxy.client();
+    for _ in 0..20 {
+        client.send(GET);
+        assert_eq!(client.answer().1, "old");
+    }
+}
+
+#[test]
+fn a_subset_gets_the_requests_of_its_route_and_no_others() {
+    let (one, two) = (named("one"), named("two"));
+    let instances = [instance("a", &one, "v1"), instance("b", &two, "v2")];
+    let config = "[[routes]]\nheaders = [{ name = 'x-canary' }]\nservice = 'web'\n\
+                  subset = { tags = ['v2'] }\n\
+                  [[routes]]\nservice = 'web'\nsubset = { tags = ['v1'] }\n\
+                  [[routes]]\npath = '/nobody'\nservice = 'web'\nsubset = { tags = ['v3'] }";
+    let snapshot = testing::snapshot(1, [testing::service_of("web", instances)]);
+    let proxy = Proxy::with_snapshot(config, snapshot);
+    let mut client = proxy.client();
+    for _ in 0..10 {
+        client.send(GET);
+        assert_eq!(client.answer().1, "one");
+        client.send(GET.replace("\r\n\r\n", "\r\nX-Canary: 1\r\n\r\n"));
+        assert_eq!(client.answer().1, "two");
+    }
+    client.send(GET.replace("/a ", "/nobody "));
+    assert!(client.answer().0.starts_with("HTTP/1.1 503 "));
+}
+
+#[test]
+fn a_redirect_says_where_and_keeps_the_connection_and_the_query() {
+    let config = "trusted_proxies = ['127.0.0.0/8']\n\
+                  [[routes]]\npath_prefix = '/old'\n\
+                  redirect = { replace_prefix = '/new', status = 308 }\n\
+                  [[routes]]\nhost = 'plain.example'\nredirect = { scheme = 'https', status = 301 }\n\
+                  [[routes]]\nhost = 'a.example'\nredirect = { host = 'b.example' }";
+    let proxy = Proxy::start(config, &[]);
+    let mut client = proxy.client();
+    let mut location = |host: &str, path: &str, more: &str| {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"));
+        let (head, body) = client.answer();
+        assert_eq!(body, "");
+        let line = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Location: "));
+        (head[9..12].to_owned(), line.unwrap().to_owned())
+    };
+    let of = |status: &str, location: &str| (status.to_owned(), location.to_owned());
+    assert_eq!(location("x", "/old/a?b=c", ""), of("308", "/new/a?b=c"));
+    assert_eq!(location("x", "/x/..//old", ""), of("308", "/new"));
+    assert_eq!(
+        location("plain.example:8080", "/a", ""),
+        of("301", "https://plain.example/a")
+    );
+    assert_eq!(
+        location("a.example", "/", ""),
+        of("302", "http://b.example/")
+    );
+    assert_eq!(
+        location("a.example", "/", "X-Forwarded-Proto: https\r\n"),
+        of("302", "https://b.example/")
+    );
+}
+
+#[test]
+fn a_fixed_answer_is_given_without_an_instance() {
+    let config = "[[routes]]\npath = '/robots.txt'\n\
+                  respond = { body = \"User-agent: *\\n\" }\n\
+                  [[routes]]\npath_prefix = '/internal'\nrespond = { status = 403 }\n\
+                  [[routes]]\npath = '/empty'\nrespond = { status = 204 }";
+    let proxy = Proxy::start(config, &[]);
+    let mut client = proxy.client();
+    client.send(GET.replace("/a ", "/robots.txt "));
+    let (head, body) = client.answer();
+    assert_eq!(body, "User-agent: *\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{head}");
+    assert!(
+        head.contains("\r\nContent-Type: text/plain; charset=utf-8\r\n"),
+        "{head}"
+    );
+    client.send("HEAD /robots.txt HTTP/1.1\r\nHost: web\r\n\r\n");
+    assert!(client.head().contains("\r\nContent-Length: 14\r\n"));
+    client.send(GET.replace("/a ", "/internal/x "));
+    assert!(client.answer().0.starts_with("HTTP/1.1 403 Forbidden\r\n"));
+    client.send(GET.replace("/a ", "/empty "));
+    assert!(!client.answer().0.contains("Content-Length"));
+    // A body that nobody reads ends the connection.
+    client.send("POST /internal HTTP/1.1\r\nHost: web\r\nContent-Length: 3\r\n\r\nabc");
+    let answer = client.rest();
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+}
