@@ -11,9 +11,10 @@ use crate::{
     config::Timeouts,
     endpoint::InFlight,
     error::Error,
-    exchange::{self, Fault, Lines, Outgoing, Reply, Terms},
+    exchange::{self, Changes, Fault, Lines, Outgoing, Reply, Terms},
     http::Buffer,
     pool::Pool,
+    route::extras::Extras,
     timer::{Elapsed, Timer},
     upstream,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Stream {
     pub(crate) timeouts: Timeouts,
     pub(crate) attempts_max: usize,
     pub(crate) upstream_idle_max: usize,
+    /// What its route wants besides.
+    pub(crate) extras: Option<Arc<Extras>>,
     /// How many times it was sent or tried to be.
     pub(crate) attempts: usize,
     /// Whom it was sent to last.
@@ -163,12 +166,20 @@ impl Stream {
             false => client.timer.set(self.terms.request),
         }
         let (mut input, mut output) = (worker.buffer(), worker.output());
+        let edits = self
+            .extras
+            .as_deref()
+            .and_then(|extras| extras.response.as_ref());
         let lines = Lines {
             client: client.stream,
             upstream: &mut upstream,
             from_client: client.input,
             from_upstream: &mut input,
             to_client: &mut output,
+            changes: Changes {
+                dropped: edits.map_or(&[], |edits| edits.dropped()),
+                lines: edits.map_or(b"", |edits| edits.lines()),
+            },
         };
         let outgoing = &mut self.outgoing;
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;

@@ -43,9 +43,9 @@ mod worker;
 pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
-    AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, Limits, Listener, PathRules,
-    Protocol, Redirect, Respond, Retries, Route, RouteTimeouts, Scheme, Share, Subset, Timeouts,
-    ValueMatch,
+    AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, HeaderEdits, Limits, Listener,
+    PathRules, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteTimeouts, Scheme, Share,
+    Subset, Timeouts, ValueMatch,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict, Sample};

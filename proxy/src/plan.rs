@@ -22,6 +22,7 @@ use crate::{
     route::{
         Matched,
         action::{Action, Targets},
+        extras::Extras,
         facets::Facets,
         path::normalize,
         redirect::From,
@@ -44,6 +45,10 @@ pub(crate) struct Plan {
 
 /// Says what becomes of a request.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are forwarded, and a box would cost each an allocation"
+)]
 pub(crate) enum Course {
     /// An instance is asked.
     Forward(Stream),
@@ -66,6 +71,7 @@ struct Way<'b> {
     pool: Arc<Pool>,
     balancer: Balancer,
     timeouts: RouteTimeouts,
+    extras: Option<Arc<Extras>>,
 }
 
 impl Plan {
@@ -93,7 +99,7 @@ impl Plan {
         let bounds = worker.bounds();
         let mut slots = slots();
         let headers = bounds.limits.headers.min(HEADERS_MAX);
-        let request = match Request::parse(head, &mut slots[..headers]) {
+        let mut request = match Request::parse(head, &mut slots[..headers]) {
             Ok(request) => request,
             Err(malformed) => {
                 return Self {
@@ -120,11 +126,7 @@ impl Plan {
             course: match decision {
                 Ok(Decision::Forward(way)) => {
                     let mut bytes = worker.output();
-                    let onward = Onward {
-                        path: &way.path,
-                        nameless: way.pool.service.as_str(),
-                    };
-                    request.encode(sender, onward, &mut bytes);
+                    encode(&mut request, &way, sender, &mut bytes);
                     Course::Forward(stream(&request, way, bytes, &bounds, started))
                 }
                 Ok(Decision::Answer(answer)) => Course::Answer(answer),
@@ -136,6 +138,23 @@ impl Plan {
             line,
         }
     }
+}
+
+/// Writes the head that an instance gets.
+fn encode(request: &mut Request<'_, '_>, way: &Way<'_>, sender: Sender, out: &mut Vec<u8>) {
+    let extras = way.extras.as_deref();
+    let rewritten = extras.and_then(|extras| extras.rewritten(&way.path));
+    let edits = extras.and_then(|extras| extras.request.as_ref());
+    if let Some(edits) = edits {
+        request.fields.leave_out(edits.dropped());
+    }
+    let onward = Onward {
+        path: rewritten.as_deref().unwrap_or(&way.path),
+        nameless: way.pool.service.as_str(),
+        host: extras.and_then(|extras| extras.host.as_deref()),
+        lines: edits.map_or(b"", |edits| edits.lines()),
+    };
+    request.encode(sender, onward, out);
 }
 
 /// Decides what a request comes to; `draw` returns random bits.
@@ -166,16 +185,20 @@ fn decide<'b>(
                 pool: Arc::clone(pool),
                 balancer: table.routes().default_balancer,
                 timeouts: RouteTimeouts::default(),
+                extras: None,
             }));
         }
     };
-    match &rule.action {
-        Action::Forward(targets) => Ok(Decision::Forward(Way {
-            path,
-            pool: Arc::clone(pool(table, targets, draw)?),
-            balancer: rule.balancer,
-            timeouts: rule.timeouts,
-        })),
+    let mut answer = match &rule.action {
+        Action::Forward(targets) => {
+            return Ok(Decision::Forward(Way {
+                path,
+                pool: Arc::clone(pool(table, targets, draw)?),
+                balancer: rule.balancer,
+                timeouts: rule.timeouts,
+                extras: rule.extras.clone(),
+            }));
+        }
         Action::Redirect(location) => {
             let from = From {
                 scheme: scheme(request, sender),
@@ -183,11 +206,18 @@ fn decide<'b>(
                 path: &path,
                 query: request.target.query(),
             };
-            let answer = Answer::redirect(location.status(), &location.of(from));
-            Ok(Decision::Answer(answer))
+            Answer::redirect(location.status(), location.of(from))
         }
-        Action::Respond(respond) => Ok(Decision::Answer(Answer::fixed(respond))),
+        Action::Respond(respond) => Answer::fixed(respond),
+    };
+    if let Some(edits) = rule
+        .extras
+        .as_ref()
+        .and_then(|extras| extras.response.as_ref())
+    {
+        answer.change(edits.dropped(), edits.lines());
     }
+    Ok(Decision::Answer(answer))
 }
 
 /// Draws among those targets of a route that have somebody to ask.
@@ -287,6 +317,7 @@ fn stream(
         timeouts,
         attempts_max: bounds.retries.attempts,
         upstream_idle_max: bounds.limits.upstream_idle,
+        extras: way.extras,
         attempts: 0,
         endpoint: None,
     }

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     limits::Limits,
     path::{DotSegments, EncodedSlash, PathRules},
-    route::{Redirect, Respond, Route, RouteTimeouts, Scheme, Share, Subset, ValueMatch},
+    route::{
+        HeaderEdits, Redirect, Respond, Rewrite, Route, RouteTimeouts, Scheme, Share, Subset,
+        ValueMatch,
+    },
     timeouts::Timeouts,
 };
 use crate::{Balancer, route::coverage};

@@ -185,6 +185,36 @@ fn problems_of_actions_are_found() {
 }
 
 #[test]
+fn problems_of_rewrites_are_found() {
+    let routes = [
+        "respond = {}\nrewrite = { host = 'a' }",
+        "service = 'x'\nrewrite = { strip_prefix = true, host = 'a b' }",
+        "path_prefix = '/a'\nservice = 'x'\nrewrite = { strip_prefix = true, replace_prefix = 'b' }",
+        "service = 'x'\nrewrite = { host = '[::1]:80', headers = { set = { Host = 'a', b = 'c' } } }",
+        "service = 'x'\nresponse_headers = { set = { a = \"x\\r\\ny\" }, add = { B = '1', b = '2' } }",
+        "service = 'x'\nresponse_headers = { remove = ['Transfer-Encoding', 'a b', 'x-forwarded-for'] }",
+    ];
+    let lines = |(n, text): (usize, &str)| format!("[[routes]]\nhost = 'h{n}'\n{text}\n");
+    let text: String = routes.into_iter().enumerate().map(lines).collect();
+    assert_eq!(
+        problems(&text),
+        [
+            "routes[0].rewrite: no instance gets the requests of this route",
+            "routes[1].rewrite: the route has no `path_prefix` to be replaced",
+            "routes[1].rewrite.host: `a b` is not a host",
+            "routes[2].rewrite.replace_prefix: `b` is not a path that begins with one slash",
+            "routes[2].rewrite: there are both `strip_prefix` and `replace_prefix`",
+            "routes[3].rewrite.headers.set.Host: the host is changed by `rewrite.host`",
+            "routes[4].response_headers.set.a: the value can't stand in a header",
+            "routes[4].response_headers.add.b: it is there in another case, too",
+            "routes[5].response_headers.remove[0]: `Transfer-Encoding` is written by the proxy itself",
+            "routes[5].response_headers.remove[1]: `a b` is not the name of a header",
+            "routes[5].response_headers.remove[2]: `x-forwarded-for` is written by the proxy itself",
+        ]
+    );
+}
+
+#[test]
 fn routes_that_are_never_used_are_found() {
     let warnings = |text: &str| {
         let config: Config = toml::from_str(text).unwrap();

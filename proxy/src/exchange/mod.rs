@@ -65,6 +65,16 @@ pub(crate) struct Lines<'a> {
     pub(crate) from_client: &'a mut Buffer,
     pub(crate) from_upstream: &'a mut Buffer,
     pub(crate) to_client: &'a mut Vec<u8>,
+    pub(crate) changes: Changes<'a>,
+}
+
+/// Says what the client gets in another way than the endpoint sends it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changes<'a> {
+    /// Names of header lines that are left out, in lower case.
+    pub(crate) dropped: &'a [Box<str>],
+    /// More header lines, with their ends.
+    pub(crate) lines: &'a [u8],
 }
 
 /// Tells how an exchange went well.
@@ -104,6 +114,7 @@ pub(crate) enum Fault {
 struct Progress<'t> {
     timer: &'t Timer,
     terms: Terms,
+    changes: Changes<'t>,
     /// Some bytes of the request were sent.
     sent: Cell<bool>,
     /// All of the request was sent.
@@ -133,6 +144,7 @@ pub(crate) async fn run(
     let progress = Progress {
         timer,
         terms,
+        changes: lines.changes,
         sent: Cell::new(false),
         request_done: Cell::new(false),
         awaits_client: Cell::new(false),

@@ -9,32 +9,43 @@ use crate::config::Respond;
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: u16,
-    /// Header lines with their ends.
+    /// Names and values of headers.
+    headers: Vec<(&'static str, String)>,
+    /// More header lines, with their ends.
     lines: Vec<u8>,
     respond: Option<Arc<Respond>>,
 }
 
 impl Answer {
     /// Creates a redirect; `location` is the value of a header.
-    pub(crate) fn redirect(status: u16, location: &str) -> Self {
+    pub(crate) fn redirect(status: u16, location: String) -> Self {
         Self {
             status,
-            lines: format!("Location: {location}\r\n").into_bytes(),
+            headers: vec![("Location", location)],
+            lines: Vec::new(),
             respond: None,
         }
     }
 
     /// Creates a fixed answer.
     pub(crate) fn fixed(respond: &Arc<Respond>) -> Self {
-        let lines = match respond.body.is_empty() {
+        let headers = match respond.body.is_empty() {
             true => Vec::new(),
-            false => format!("Content-Type: {}\r\n", respond.content_type).into_bytes(),
+            false => vec![("Content-Type", respond.content_type.clone())],
         };
         Self {
             status: respond.status,
-            lines,
+            headers,
+            lines: Vec::new(),
             respond: Some(Arc::clone(respond)),
         }
+    }
+
+    /// Leaves out headers with these names, in lower case, and adds lines.
+    pub(crate) fn change(&mut self, dropped: &[Box<str>], lines: &[u8]) {
+        let is_dropped = |name: &str| dropped.iter().any(|one| name.eq_ignore_ascii_case(one));
+        self.headers.retain(|(name, _)| !is_dropped(name));
+        self.lines.extend_from_slice(lines);
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -56,6 +67,9 @@ impl Answer {
         let date = httpdate::fmt_http_date(now);
         write!(out, "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\n")
             .expect("a vector takes all bytes");
+        for (name, value) in &self.headers {
+            write!(out, "{name}: {value}\r\n").expect("a vector takes all bytes");
+        }
         out.extend_from_slice(&self.lines);
         // RFC 9110, section 8.6: not with a 204; with a 304 it would be that of a 200.
         if !matches!(self.status, 204 | 304) {

@@ -3,6 +3,8 @@
 pub(crate) mod action;
 pub(crate) mod conditions;
 pub(crate) mod coverage;
+pub(crate) mod edits;
+pub(crate) mod extras;
 pub(crate) mod facets;
 mod index;
 pub(crate) mod path;

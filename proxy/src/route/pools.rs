@@ -12,8 +12,11 @@ use crate::{config::Subset, pool::Pool};
 pub(super) struct Pools {
     pub(super) whole: Arc<Pool>,
     /// In the order in which routes want them; mostly there is none.
-    subsets: Option<Arc<[(Arc<Subset>, Arc<Pool>)]>>,
+    subsets: Option<Arc<[Part]>>,
 }
+
+/// A subset and its pool.
+type Part = (Arc<Subset>, Arc<Pool>);
 
 impl Pools {
     /// Builds the pools that are wanted; what was in `previous` keeps counters and turns.

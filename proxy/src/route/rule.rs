@@ -1,10 +1,11 @@
 //! A route of the configuration, ready for use.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use super::{
     action::{Action, Target},
     conditions::Conditions,
+    extras::Extras,
     facets::Facets,
     pattern::{HostPattern, PathPattern},
 };
@@ -26,6 +27,7 @@ pub(crate) struct Rule {
     /// The proxy's where the route has none of its own.
     pub(crate) balancer: Balancer,
     pub(crate) timeouts: RouteTimeouts,
+    pub(crate) extras: Option<Arc<Extras>>,
 }
 
 impl Rule {
@@ -41,6 +43,7 @@ impl Rule {
             PathPattern::Prefix(prefix) => prefix,
             PathPattern::Exact(_) | PathPattern::Regex(..) => "",
         };
+        let extras = Extras::of(route, prefix).map(Arc::new);
         Some(Self {
             place,
             priority: route.priority,
@@ -50,6 +53,7 @@ impl Rule {
             path,
             balancer: route.balancer.unwrap_or(balancer),
             timeouts: route.timeouts,
+            extras,
         })
     }
 

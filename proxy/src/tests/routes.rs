@@ -140,3 +140,52 @@ fn a_fixed_answer_is_given_without_an_instance() {
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
     assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
 }
+
+#[test]
+fn a_request_is_rewritten_on_its_way() {
+    let origin = Origin::answering(OK);
+    let config = "[[routes]]\npath_prefix = '/shop'\nservice = 'web'\n[routes.rewrite]\n\
+                  replace_prefix = '/v2'\nhost = 'shop.internal:81'\n\
+                  headers = { set = { X-Env = 'live' }, add = { X-Via = 'b' }, remove = ['Cookie'] }";
+    let proxy = Proxy::start(config, &[origin.address]);
+    proxy.ask(
+        "GET /shop/cart?x HTTP/1.1\r\nHost: shop.example\r\nx_env: test\r\nX-ENV: dev\r\n\
+         cookie: secret\r\nX-Via: a\r\nAccept: z\r\nConnection: close, X-Env\r\n\r\n",
+    );
+    assert_eq!(
+        origin.received(),
+        "GET /v2/cart?x HTTP/1.1\r\nHost: shop.internal:81\r\nX-Via: a\r\nAccept: z\r\n\
+         X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\
+         X-Forwarded-Host: shop.example\r\n\
+         Forwarded: for=127.0.0.1;host=\"shop.example\";proto=http\r\n\
+         X-Env: live\r\nX-Via: b\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_response_is_rewritten_on_its_way() {
+    let origin = Origin::start(|peer, _| {
+        while peer.next_head().is_some() {
+            peer.send("HTTP/1.1 103 Early Hints\r\nServer: x\r\n\r\n");
+            peer.send("HTTP/1.1 200 OK\r\nServer: x\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let edits = "response_headers = { set = { x-a = '2' }, remove = ['server'] }";
+    let config = format!(
+        "[[routes]]\nservice = 'web'\n{edits}\n\
+         [[routes]]\npath = '/fixed'\nrespond = {{ body = 'x' }}\n\
+         response_headers = {{ set = {{ content-type = 'text/css' }} }}"
+    );
+    let proxy = Proxy::start(&config, &[origin.address]);
+    let mut client = proxy.client();
+    client.send(GET);
+    assert_eq!(client.head(), "HTTP/1.1 103 Early Hints\r\n\r\n");
+    assert_eq!(
+        client.answer().0,
+        "HTTP/1.1 200 OK\r\nx-a: 2\r\nContent-Length: 2\r\n\r\n"
+    );
+    client.send(GET.replace("/a ", "/fixed "));
+    let (head, _) = client.answer();
+    assert!(head.contains("\r\ncontent-type: text/css\r\n"), "{head}");
+    assert!(!head.contains("Content-Type"), "{head}");
+}

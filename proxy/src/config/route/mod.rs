@@ -2,6 +2,7 @@
 
 mod action;
 mod matching;
+mod rewrite;
 
 use config::{Duration, Problem};
 use ipnet::IpNet;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
     matching::ValueMatch,
+    rewrite::{HeaderEdits, Rewrite},
 };
 use super::PathRules;
 use crate::{Balancer, http, route};
@@ -65,6 +67,12 @@ pub struct Route {
     /// What clients are answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub respond: Option<Respond>,
+    /// What instances get in another way than clients send it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
+    /// What clients get in another way than instances send it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub response_headers: HeaderEdits,
     /// How an instance is chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balancer: Option<Balancer>,
@@ -115,6 +123,7 @@ impl Route {
         }
         problems.extend(self.matching_problems());
         problems.extend(self.action_problems());
+        problems.extend(self.rewrite_problems());
         let times = &self.timeouts;
         let times = [
             ("timeouts.connect", times.connect),

@@ -51,6 +51,10 @@ pub(crate) struct Onward<'a> {
     pub(crate) path: &'a str,
     /// The host of a request without one.
     pub(crate) nameless: &'a str,
+    /// Another host than the one that was asked for.
+    pub(crate) host: Option<&'a str>,
+    /// More header lines, with their ends.
+    pub(crate) lines: &'a [u8],
 }
 
 /// Holds one request's head; all text is that of the bytes it was read from.
@@ -140,7 +144,7 @@ impl<'h, 'b> Request<'h, 'b> {
 
     /// Appends the head as the server behind us gets it.
     pub(crate) fn encode(&self, sender: Sender, onward: Onward<'_>, out: &mut Vec<u8>) {
-        let host_is_kept = self.authority_is_host_line();
+        let host_is_kept = self.authority_is_host_line() && onward.host.is_none();
         out.extend_from_slice(self.method.as_bytes());
         out.push(b' ');
         out.extend_from_slice(onward.path.as_bytes());
@@ -150,9 +154,10 @@ impl<'h, 'b> Request<'h, 'b> {
         }
         out.extend_from_slice(b" HTTP/1.1\r\n");
         if !host_is_kept {
-            let host = match self.authority {
-                "" => onward.nameless,
-                authority => authority,
+            let host = match (onward.host, self.authority) {
+                (Some(host), _) => host,
+                (None, "") => onward.nameless,
+                (None, authority) => authority,
             };
             append_line(b"Host: ", host.as_bytes(), out);
         }
@@ -180,6 +185,7 @@ impl<'h, 'b> Request<'h, 'b> {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
         forwarded::encode(&self.fields, sender, self.authority, out);
+        out.extend_from_slice(onward.lines);
         let takes_trailers = self
             .fields
             .values(Field::Te)

@@ -21,6 +21,8 @@ fn encode(text: &str, trusted: bool) -> String {
                 path => path,
             },
             nameless: "nameless",
+            host: None,
+            lines: b"",
         };
         request.encode(sender, onward, &mut out);
         String::from_utf8(out).unwrap()
