@@ -1,6 +1,6 @@
 //! Takes one request to an endpoint, and to another one when the first fails it.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
 
 use registry::InstanceId;
 use smallvec::SmallVec;
@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     exchange::{self, Changes, Fault, Lines, Outgoing, Reply, Terms},
     http::Buffer,
+    plan::{Hold, Seated, unix_seconds},
     pool::Pool,
     route::extras::Extras,
     timer::{Elapsed, Timer},
@@ -35,6 +36,8 @@ pub(crate) struct Stream {
     pub(crate) upstream_idle_max: usize,
     /// What its route wants besides.
     pub(crate) extras: Option<Arc<Extras>>,
+    /// What keeps its client at one instance.
+    pub(crate) hold: Hold,
     /// How many times it was sent or tried to be.
     pub(crate) attempts: usize,
     /// Whom it was sent to last.
@@ -100,7 +103,7 @@ impl Stream {
         let mut left = self.attempts_max;
         let mut is_pardoned = false;
         while left > 0 {
-            let other = self.pool.pick(self.balancer, worker.random(), &tried);
+            let other = self.choose(worker, &tried);
             // An old connection says nothing of the endpoint: where it is the only one, a new one
             // may do.
             let same = || tried.last().filter(|_| may_repeat_same);
@@ -131,6 +134,31 @@ impl Stream {
             }
         }
         Forwarded::Failed(last)
+    }
+
+    /// Chooses an endpoint that hasn't been tried: the one at which its client is, else any.
+    fn choose(&self, worker: &Worker, tried: &[Arc<Endpoint>]) -> Option<&Arc<Endpoint>> {
+        match &self.hold.seated {
+            Some(seated) if tried.is_empty() => Some(&seated.endpoint),
+            _ => {
+                // The same draws, while nothing changes, lead to the same instances.
+                let seed = self.hold.hash.unwrap_or_else(|| worker.random());
+                self.pool.pick(self.balancer, seed, tried)
+            }
+        }
+    }
+
+    /// Makes the line that sets the cookie by which the client comes to this endpoint again, unless it
+    /// has one.
+    fn cookie(&self, worker: &Worker, endpoint: &Arc<Endpoint>) -> Option<String> {
+        let extras = self.extras.as_deref()?;
+        let sticky = extras.sticky.as_ref().filter(|one| one.cookie.is_some())?;
+        let is_kept = |seated: &Seated| !seated.renews && Arc::ptr_eq(&seated.endpoint, endpoint);
+        if self.hold.seated.as_ref().is_some_and(is_kept) {
+            return None;
+        }
+        let (service, now) = (&self.pool.service, unix_seconds());
+        Some(worker.with_sticky_keys(|keys| keys.set_cookie(sticky, service, &endpoint.id, now)))
     }
 
     /// Asks one endpoint; `fresh` forbids to use a connection that was used before.
@@ -166,10 +194,16 @@ impl Stream {
             false => client.timer.set(self.terms.request),
         }
         let (mut input, mut output) = (worker.buffer(), worker.output());
+        let cookie = self.cookie(worker, endpoint);
         let edits = self
             .extras
             .as_deref()
             .and_then(|extras| extras.response.as_ref());
+        let lines = edits.map_or(&b""[..], |edits| edits.lines());
+        let added = match &cookie {
+            Some(cookie) => Cow::Owned([lines, cookie.as_bytes()].concat()),
+            None => Cow::Borrowed(lines),
+        };
         let lines = Lines {
             client: client.stream,
             upstream: &mut upstream,
@@ -178,7 +212,7 @@ impl Stream {
             to_client: &mut output,
             changes: Changes {
                 dropped: edits.map_or(&[], |edits| edits.dropped()),
-                lines: edits.map_or(b"", |edits| edits.lines()),
+                lines: &added,
             },
         };
         let outgoing = &mut self.outgoing;

@@ -35,6 +35,7 @@ mod pool;
 mod route;
 mod shared;
 mod socket;
+mod sticky;
 mod timer;
 mod tunnel;
 mod upstream;
@@ -44,8 +45,8 @@ pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
     AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, HeaderEdits, Limits, Listener,
-    PathRules, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteTimeouts, Scheme, Share,
-    Subset, Timeouts, ValueMatch,
+    PathRules, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteTimeouts, SameSite,
+    Scheme, Share, Sticky, Subset, Timeouts, ValueMatch,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict, Sample};

@@ -127,6 +127,15 @@ impl Pool {
         })
     }
 
+    /// Returns the endpoint of the instance with this id, if it may be asked.
+    pub(crate) fn named(&self, id: &str) -> Option<&Arc<Endpoint>> {
+        self.tiers.iter().find_map(|tier| {
+            let id = |member: &Member| member.endpoint.id.as_str().cmp(id);
+            let at = tier.members.binary_search_by(id).ok()?;
+            Some(&tier.members[at].endpoint)
+        })
+    }
+
     /// Tells whether this very endpoint is among those that may be asked.
     pub(crate) fn contains(&self, endpoint: &Arc<Endpoint>) -> bool {
         self.tiers.iter().any(|tier| {

@@ -21,6 +21,7 @@ use crate::{
     http::Buffer,
     metrics::Counters,
     shared::{Bounds, Settings},
+    sticky::Keys,
     upstream::Upstreams,
 };
 
@@ -120,6 +121,11 @@ impl Worker {
         let mut settings = self.settings.borrow_mut();
         let networks = &settings.load().trusted_proxies;
         networks.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Reads the keys by which cookies are signed.
+    pub(crate) fn with_sticky_keys<T>(&self, read: impl FnOnce(&Keys) -> T) -> T {
+        read(&self.settings.borrow_mut().load().sticky_keys)
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -16,12 +16,12 @@ pub use self::{
     limits::Limits,
     path::{DotSegments, EncodedSlash, PathRules},
     route::{
-        HeaderEdits, Redirect, Respond, Rewrite, Route, RouteTimeouts, Scheme, Share, Subset,
-        ValueMatch,
+        HeaderEdits, Redirect, Respond, Rewrite, Route, RouteTimeouts, SameSite, Scheme, Share,
+        Sticky, Subset, ValueMatch,
     },
     timeouts::Timeouts,
 };
-use crate::{Balancer, route::coverage};
+use crate::{Balancer, route::coverage, sticky::Keys};
 
 /// Configures the proxy.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -35,6 +35,9 @@ pub struct Config {
     pub host_routing: bool,
     /// How an instance is chosen where the route doesn't say it.
     pub balancer: Balancer,
+    /// The file with the keys by which the cookies of `sticky` are signed, one in each line: the first
+    /// signs, those of the others are still taken. Without a file a key is made up at the start.
+    pub sticky_key_file: Option<PathBuf>,
     /// The networks of proxies whose `Forwarded` and `X-Forwarded-*` lines are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// In which form paths are routed and forwarded.
@@ -99,6 +102,7 @@ impl Default for Config {
             routes: Vec::new(),
             host_routing: true,
             balancer: Balancer::default(),
+            sticky_key_file: None,
             trusted_proxies: Vec::new(),
             path: PathRules::default(),
             timeouts: Timeouts::default(),
@@ -132,6 +136,10 @@ impl Config {
             }
         }
         problems.extend(self.route_problems());
+        let keys = self.sticky_key_file.as_deref().map(Keys::load);
+        if let Some(Err(reason)) = keys {
+            problems.push(Problem::new("sticky_key_file", reason));
+        }
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());
         if self.retries.attempts == 0 {

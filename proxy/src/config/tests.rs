@@ -215,6 +215,31 @@ fn problems_of_rewrites_are_found() {
 }
 
 #[test]
+fn problems_of_stickiness_are_found() {
+    let routes = [
+        "service = 'x'\nsticky = {}",
+        "service = 'x'\nsticky = { cookie = 'a b', client = true }",
+        "respond = {}\nsticky = { header = 'a:', ttl = '500ms' }",
+        "service = 'x'\nsticky = { cookie = 'a', same_site = 'none' }",
+    ];
+    let lines = |(n, text): (usize, &str)| format!("[[routes]]\nhost = 'h{n}'\n{text}\n");
+    let text: String = routes.into_iter().enumerate().map(lines).collect();
+    assert_eq!(
+        problems(&format!("sticky_key_file = '/dev/null'\n{text}")),
+        [
+            "routes[0].sticky: it has just one of `cookie`, `header` and `client`",
+            "routes[1].sticky: it has just one of `cookie`, `header` and `client`",
+            "routes[1].sticky.cookie: `a b` is not the name of a cookie",
+            "routes[2].sticky.header: `a:` is not the name of a header",
+            "routes[2].sticky.ttl: `500ms` is not between 1s and 400 days",
+            "routes[2].sticky: no instance gets the requests of this route",
+            "routes[3].sticky.same_site: clients take `none` only of a cookie that is `secure`",
+            "sticky_key_file: /dev/null is empty",
+        ]
+    );
+}
+
+#[test]
 fn routes_that_are_never_used_are_found() {
     let warnings = |text: &str| {
         let config: Config = toml::from_str(text).unwrap();

@@ -88,6 +88,11 @@ impl Targets {
         }
     }
 
+    /// Lists all targets that get requests.
+    pub(crate) fn all(&self) -> &[Target] {
+        &self.all
+    }
+
     /// Lists the targets in the order in which to ask whether they have somebody: the one drawn by
     /// weight first. `draw` returns random bits, and is asked only where there is a choice.
     pub(crate) fn drawn(&self, draw: impl FnOnce() -> u64) -> impl Iterator<Item = &Target> {

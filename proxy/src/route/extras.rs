@@ -1,7 +1,7 @@
 //! What few routes want besides leading somewhere.
 
 use super::{edits::Edits, path::replace_prefix};
-use crate::config;
+use crate::config::{self, Sticky};
 
 /// Holds what a route wants; shared with the requests that it is for.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Extras {
     pub(crate) request: Option<Edits>,
     /// Changes of the response's header lines.
     pub(crate) response: Option<Edits>,
+    /// What keeps clients at one instance.
+    pub(crate) sticky: Option<Sticky>,
 }
 
 impl Extras {
@@ -22,6 +24,7 @@ impl Extras {
     pub(super) fn of(route: &config::Route, prefix: &str) -> Option<Self> {
         let mut extras = Self {
             response: Edits::of(&route.response_headers),
+            sticky: route.sticky.clone(),
             ..Self::default()
         };
         if let Some(rewrite) = &route.rewrite {
@@ -33,8 +36,12 @@ impl Extras {
             extras.host = rewrite.host.as_deref().map(Box::from);
             extras.request = Edits::of(&rewrite.headers);
         }
-        let some = extras.response.is_some() || route.rewrite.is_some();
-        some.then_some(extras)
+        let some = [
+            extras.response.is_some(),
+            extras.sticky.is_some(),
+            route.rewrite.is_some(),
+        ];
+        some.contains(&true).then_some(extras)
     }
 
     /// Returns the path that instances get instead of the one that was routed.

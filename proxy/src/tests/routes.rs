@@ -189,3 +189,103 @@ fn a_response_is_rewritten_on_its_way() {
     assert!(head.contains("\r\ncontent-type: text/css\r\n"), "{head}");
     assert!(!head.contains("Content-Type"), "{head}");
 }
+
+/// The value of the cookie that an answer sets.
+fn cookie(head: &str) -> Option<&str> {
+    let line = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Set-Cookie: "))?;
+    line.split(';').next()
+}
+
+#[test]
+fn a_cookie_keeps_a_client_at_its_instance_as_long_as_that_is_there() {
+    let (one, two) = (named("one"), named("two"));
+    let config = "[[routes]]\nservice = 'web'\nsticky = { cookie = 'seat', ttl = '10s' }";
+    let proxy = Proxy::start(config, &[one.address, two.address]);
+    let mut client = proxy.client();
+    let head = loop {
+        client.send(GET);
+        let (head, body) = client.answer();
+        if body == "two" {
+            break head;
+        }
+    };
+    assert!(
+        head.contains("; Path=/; Max-Age=10; HttpOnly; SameSite=Lax\r\n"),
+        "{head}"
+    );
+    let value = cookie(&head).unwrap().to_owned();
+    let with = |value: &str| GET.replace("\r\n\r\n", &format!("\r\nCookie: a=b; {value}\r\n\r\n"));
+    for _ in 0..20 {
+        client.send(with(&value));
+        let (head, body) = client.answer();
+        assert_eq!((body.as_str(), cookie(&head)), ("two", None));
+    }
+    // What the client has made up doesn't count.
+    client.send(with(&value.replace("seat=1.", "seat=1.f")));
+    assert!(cookie(&client.answer().0).is_some());
+    // First it can't be connected to, then it isn't there any more.
+    for instances in [&[one.address, nobody()][..], &[one.address]] {
+        proxy.change(instances);
+        client.send(with(&value));
+        let (head, body) = client.answer();
+        assert_eq!(body, "one");
+        assert_ne!(cookie(&head).unwrap(), value);
+    }
+}
+
+#[test]
+fn a_cookie_keeps_a_client_at_its_share_of_a_split() {
+    let (old, new) = (named("old"), named("new"));
+    let services = [service("shop", &old), service("shop-next", &new)];
+    let config = "[[routes]]\nsticky = { cookie = 'seat' }\n\
+                  split = [{ service = 'shop', weight = 1 }, { service = 'shop-next', weight = 1 }]";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, services));
+    let mut seats = Vec::new();
+    for _ in 0..20 {
+        let mut client = proxy.client();
+        client.send(GET);
+        let (head, body) = client.answer();
+        let value = cookie(&head).unwrap().to_owned();
+        client.send(GET.replace("\r\n\r\n", &format!("\r\nCookie: {value}\r\n\r\n")));
+        assert_eq!(client.answer().1, body);
+        seats.push(body);
+    }
+    assert!(seats.iter().any(|seat| seat == "old") && seats.iter().any(|seat| seat == "new"));
+}
+
+#[test]
+fn a_header_or_an_address_keeps_a_client_at_its_share_of_a_split() {
+    let (old, new) = (named("old"), named("new"));
+    let services = [service("shop", &old), service("shop-next", &new)];
+    let split = "split = [{ service = 'shop', weight = 1 }, { service = 'shop-next', weight = 1 }]";
+    let config = format!(
+        "trusted_proxies = ['127.0.0.0/8']\n\
+         [[routes]]\npath = '/a'\nsticky = {{ header = 'X-User' }}\n{split}\n\
+         [[routes]]\npath = '/b'\nsticky = {{ client = true }}\n{split}"
+    );
+    let proxy = Proxy::with_snapshot(&config, testing::snapshot(1, services));
+    let mut client = proxy.client();
+    for (path, header) in [("/a", "x-user"), ("/b", "x-forwarded-for")] {
+        let mut shares = Vec::new();
+        for n in 0..20 {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{header}: 10.0.0.{n}\r\n\r\n");
+            let answers: Vec<_> = (0..4)
+                .map(|_| {
+                    client.send(&request);
+                    let (head, body) = client.answer();
+                    assert_eq!(cookie(&head), None);
+                    body
+                })
+                .collect();
+            assert!(
+                answers.iter().all(|answer| *answer == answers[0]),
+                "{answers:?}"
+            );
+            shares.push(answers[0].clone());
+        }
+        let olds = shares.iter().filter(|share| *share == "old").count();
+        assert!((3..=17).contains(&olds), "{path}: {olds}");
+    }
+}

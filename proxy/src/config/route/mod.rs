@@ -3,6 +3,7 @@
 mod action;
 mod matching;
 mod rewrite;
+mod sticky;
 
 use config::{Duration, Problem};
 use ipnet::IpNet;
@@ -13,6 +14,7 @@ pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
     matching::ValueMatch,
     rewrite::{HeaderEdits, Rewrite},
+    sticky::{SameSite, Sticky},
 };
 use super::PathRules;
 use crate::{Balancer, http, route};
@@ -73,6 +75,9 @@ pub struct Route {
     /// What clients get in another way than instances send it.
     #[serde(skip_serializing_if = "is_default")]
     pub response_headers: HeaderEdits,
+    /// What keeps a client at one instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
     /// How an instance is chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balancer: Option<Balancer>,
@@ -124,6 +129,7 @@ impl Route {
         problems.extend(self.matching_problems());
         problems.extend(self.action_problems());
         problems.extend(self.rewrite_problems());
+        problems.extend(self.sticky_problems());
         let times = &self.timeouts;
         let times = [
             ("timeouts.connect", times.connect),

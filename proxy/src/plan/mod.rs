@@ -1,9 +1,12 @@
 //! From the bytes of a head to where the request goes: all that is decided before anybody is asked.
 
+mod hold;
+
 use std::{borrow::Cow, sync::Arc};
 
 use tokio::time::Instant;
 
+pub(crate) use self::hold::{Hold, Seated, unix_seconds};
 use crate::{
     Balancer, RouteTable, Worker, access_log,
     config::{RouteTimeouts, Scheme, Timeouts},
@@ -72,6 +75,7 @@ struct Way<'b> {
     balancer: Balancer,
     timeouts: RouteTimeouts,
     extras: Option<Arc<Extras>>,
+    hold: Hold,
 }
 
 impl Plan {
@@ -116,10 +120,8 @@ impl Plan {
             line = worker.output();
             access_log::begin(&request, &mut line);
         }
-        let (version, decision) = worker.with_table(|table| {
-            let decision = decide(table, &request, sender, || worker.random());
-            (table.version(), decision)
-        });
+        let (version, decision) =
+            worker.with_table(|table| (table.version(), decide(table, &request, sender, worker)));
         let framing = request.fields.framing;
         let bodiless = matches!(framing, Framing::Unsaid | Framing::Length(0));
         Self {
@@ -157,12 +159,12 @@ fn encode(request: &mut Request<'_, '_>, way: &Way<'_>, sender: Sender, out: &mu
     request.encode(sender, onward, out);
 }
 
-/// Decides what a request comes to; `draw` returns random bits.
+/// Decides what a request comes to.
 fn decide<'b>(
     table: &RouteTable,
     request: &Request<'_, 'b>,
     sender: Sender,
-    draw: impl FnOnce() -> u64,
+    worker: &Worker,
 ) -> Result<Decision<'b>, Error> {
     if request.method == "CONNECT" {
         return Err(Error::ConnectMethod);
@@ -186,17 +188,24 @@ fn decide<'b>(
                 balancer: table.routes().default_balancer,
                 timeouts: RouteTimeouts::default(),
                 extras: None,
+                hold: Hold::default(),
             }));
         }
     };
     let mut answer = match &rule.action {
         Action::Forward(targets) => {
+            let extras = rule.extras.as_ref();
+            let (pool, hold) = match extras.and_then(|extras| extras.sticky.as_ref()) {
+                None => (pool(table, targets, || worker.random())?, Hold::default()),
+                Some(sticky) => hold::find(table, targets, sticky, &facets, worker)?,
+            };
             return Ok(Decision::Forward(Way {
-                path,
-                pool: Arc::clone(pool(table, targets, draw)?),
+                pool: Arc::clone(pool),
+                hold,
                 balancer: rule.balancer,
                 timeouts: rule.timeouts,
-                extras: rule.extras.clone(),
+                extras: extras.map(Arc::clone),
+                path,
             }));
         }
         Action::Redirect(location) => {
@@ -318,6 +327,7 @@ fn stream(
         attempts_max: bounds.retries.attempts,
         upstream_idle_max: bounds.limits.upstream_idle,
         extras: way.extras,
+        hold: way.hold,
         attempts: 0,
         endpoint: None,
     }
