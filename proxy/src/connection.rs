@@ -19,6 +19,7 @@ use crate::{
     forward::{Client, Forwarded, Stream},
     gate::Ticket,
     http::{Buffer, Scan, answer::Answer, forwarded::Sender, head::scan, problem, response::Asked},
+    mirror,
     plan::{Course, Plan},
     socket::{linger, poll_read, read, write_all},
     timer::Timer,
@@ -235,6 +236,7 @@ impl Connection {
         worker.counters.requests_in_flight.subtract(1);
         self.record(started, &ended, stream.as_ref(), plan.version, &plan.line);
         if let Some(stream) = &mut stream {
+            mirror::send(&worker, stream);
             worker.give_output(mem::take(&mut stream.outgoing.bytes));
         }
         worker.give_output(plan.line);

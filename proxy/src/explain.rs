@@ -196,7 +196,10 @@ impl RouteTable {
 
     /// Says what a route does.
     fn verdict(&self, rule: &Rule) -> String {
-        let by = format!("by routes[{}]", rule.place);
+        let by = match &self.routes().all[rule.place].name {
+            Some(name) => format!("by routes[{}], `{name}`,", rule.place),
+            None => format!("by routes[{}]", rule.place),
+        };
         match &rule.action {
             Action::Redirect(location) => format!("{}: {by}, a redirect", location.status()),
             Action::Respond(respond) => format!("{}: {by}, a fixed answer", respond.status),

@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     exchange::{self, Changes, Fault, Lines, Outgoing, Reply, Terms},
     http::Buffer,
+    mirror::Mirrored,
     plan::{Hold, Seated, unix_seconds},
     pool::Pool,
     route::extras::Extras,
@@ -36,6 +37,8 @@ pub(crate) struct Stream {
     pub(crate) upstream_idle_max: usize,
     /// What its route wants besides.
     pub(crate) extras: Option<Arc<Extras>>,
+    /// Where a copy of it goes.
+    pub(crate) mirrored: Option<Mirrored>,
     /// What keeps its client at one instance.
     pub(crate) hold: Hold,
     /// How many times it was sent or tried to be.

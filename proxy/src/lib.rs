@@ -30,6 +30,7 @@ mod gate;
 mod http;
 mod listener;
 mod metrics;
+mod mirror;
 mod plan;
 mod pool;
 mod route;
@@ -45,8 +46,8 @@ pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
     AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, HeaderEdits, Limits, Listener,
-    PathRules, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteTimeouts, SameSite,
-    Scheme, Share, Sticky, Subset, Timeouts, ValueMatch,
+    Mirror, PathRules, Percent, Protocol, Redirect, Respond, Retries, Rewrite, Route,
+    RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, Timeouts, ValueMatch,
 };
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict, Sample};

@@ -19,6 +19,8 @@ pub struct Limits {
     pub connections: usize,
     /// The most unused connections that one worker keeps to one instance; 64.
     pub upstream_idle: usize,
+    /// The most copies of requests that one worker has on their way to mirrors; 64.
+    pub mirrored: usize,
 }
 
 impl Default for Limits {
@@ -29,6 +31,7 @@ impl Default for Limits {
             headers: 100,
             connections: 16_384,
             upstream_idle: 64,
+            mirrored: 64,
         }
     }
 }

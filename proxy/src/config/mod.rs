@@ -16,8 +16,8 @@ pub use self::{
     limits::Limits,
     path::{DotSegments, EncodedSlash, PathRules},
     route::{
-        HeaderEdits, Redirect, Respond, Rewrite, Route, RouteTimeouts, SameSite, Scheme, Share,
-        Sticky, Subset, ValueMatch,
+        HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteTimeouts, SameSite,
+        Scheme, Share, Sticky, Subset, ValueMatch,
     },
     timeouts::Timeouts,
 };

@@ -33,6 +33,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Tells whether `bytes` are the whole request.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_repeatable && self.body.is_done()
+    }
+
     /// Tells whether the body goes from the client's buffer to the endpoint without being kept.
     fn streams(&self) -> bool {
         !self.is_repeatable && self.body.is_plain()

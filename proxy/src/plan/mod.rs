@@ -21,6 +21,7 @@ use crate::{
         request::{Onward, Request, Target, slots},
         response::Asked,
     },
+    mirror::Mirrored,
     pool::Pool,
     route::{
         Matched,
@@ -29,6 +30,7 @@ use crate::{
         facets::Facets,
         path::normalize,
         redirect::From,
+        rule::Rule,
     },
     shared::Bounds,
 };
@@ -76,6 +78,7 @@ struct Way<'b> {
     timeouts: RouteTimeouts,
     extras: Option<Arc<Extras>>,
     hold: Hold,
+    mirrored: Option<Mirrored>,
 }
 
 impl Plan {
@@ -189,6 +192,7 @@ fn decide<'b>(
                 timeouts: RouteTimeouts::default(),
                 extras: None,
                 hold: Hold::default(),
+                mirrored: None,
             }));
         }
     };
@@ -202,6 +206,7 @@ fn decide<'b>(
             return Ok(Decision::Forward(Way {
                 pool: Arc::clone(pool),
                 hold,
+                mirrored: extras.and_then(|extras| mirrored(table, rule, extras, worker)),
                 balancer: rule.balancer,
                 timeouts: rule.timeouts,
                 extras: extras.map(Arc::clone),
@@ -227,6 +232,19 @@ fn decide<'b>(
         answer.change(edits.dropped(), edits.lines());
     }
     Ok(Decision::Answer(answer))
+}
+
+/// Decides whether a copy of a request goes to the route's mirror.
+fn mirrored(table: &RouteTable, rule: &Rule, extras: &Extras, worker: &Worker) -> Option<Mirrored> {
+    let (target, percent) = extras.mirror.as_ref()?;
+    if !percent.includes(worker.random()) {
+        return None;
+    }
+    let pool = table.pool_of(target)?;
+    Some(Mirrored {
+        pool: Arc::clone(pool),
+        balancer: rule.balancer,
+    })
 }
 
 /// Draws among those targets of a route that have somebody to ask.
@@ -328,6 +346,7 @@ fn stream(
         upstream_idle_max: bounds.limits.upstream_idle,
         extras: way.extras,
         hold: way.hold,
+        mirrored: way.mirrored,
         attempts: 0,
         endpoint: None,
     }

@@ -1,7 +1,7 @@
 //! What few routes want besides leading somewhere.
 
-use super::{edits::Edits, path::replace_prefix};
-use crate::config::{self, Sticky};
+use super::{action::Target, edits::Edits, path::replace_prefix};
+use crate::config::{self, Percent, Sticky};
 
 /// Holds what a route wants; shared with the requests that it is for.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Extras {
     pub(crate) request: Option<Edits>,
     /// Changes of the response's header lines.
     pub(crate) response: Option<Edits>,
+    /// Where copies of how many requests go.
+    pub(crate) mirror: Option<(Target, Percent)>,
     /// What keeps clients at one instance.
     pub(crate) sticky: Option<Sticky>,
 }
@@ -25,6 +27,10 @@ impl Extras {
         let mut extras = Self {
             response: Edits::of(&route.response_headers),
             sticky: route.sticky.clone(),
+            mirror: route.mirror.as_ref().map(|mirror| {
+                let subset = mirror.subset.as_ref();
+                (Target::new(&mirror.service, subset, 1), mirror.percent)
+            }),
             ..Self::default()
         };
         if let Some(rewrite) = &route.rewrite {
@@ -39,6 +45,7 @@ impl Extras {
         let some = [
             extras.response.is_some(),
             extras.sticky.is_some(),
+            extras.mirror.is_some(),
             route.rewrite.is_some(),
         ];
         some.contains(&true).then_some(extras)

@@ -59,7 +59,11 @@ impl Rule {
 
     /// Lists all to which its requests may be sent.
     pub(super) fn targets_mut(&mut self) -> impl Iterator<Item = &mut Target> {
-        self.action.targets_mut().iter_mut()
+        // Nobody else has them yet.
+        let extras = self.extras.as_mut().and_then(Arc::get_mut);
+        let mirror = extras.and_then(|extras| extras.mirror.as_mut());
+        let targets = self.action.targets_mut().iter_mut();
+        targets.chain(mirror.map(|(target, _)| target))
     }
 
     /// Returns what the rule that is used rather than another one has less of: first the priority

@@ -289,3 +289,120 @@ fn a_header_or_an_address_keeps_a_client_at_its_share_of_a_split() {
         assert!((3..=17).contains(&olds), "{path}: {olds}");
     }
 }
+
+/// Waits until a metric has this line.
+fn wait_for(proxy: &Proxy, line: &str) {
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Arc::clone(proxy.shared.metrics())));
+    let start = tokio::time::Instant::now();
+    loop {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        if text.lines().any(|one| one == line) {
+            return;
+        }
+        assert!(start.elapsed().as_secs() < 10, "no {line} in {text}");
+        thread::yield_now();
+    }
+}
+
+/// An origin that reads ten bytes of body with every head, and then answers.
+fn reading(answer: &'static str) -> Origin {
+    Origin::start(move |peer, _| {
+        while peer.next_head().is_some() {
+            assert_eq!(peer.text(10), "0123456789");
+            peer.send(answer);
+        }
+    })
+}
+
+#[test]
+fn a_mirror_gets_whole_copies_and_its_answers_are_thrown_away() {
+    let web = reading(OK);
+    let shadow = reading(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n\
+         3\r\nabc\r\n0\r\n\r\n",
+    );
+    let services = [service("web", &web), service("shadow", &shadow)];
+    let config = "[[routes]]\nservice = 'web'\nmirror = { service = 'shadow' }";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, services));
+    let mut client = proxy.client();
+    for n in 0..3 {
+        client.send(format!(
+            "POST /{n} HTTP/1.1\r\nHost: web\r\nContent-Length: 10\r\n\r\n"
+        ));
+        web.received();
+        client.send("0123456789");
+        assert_eq!(client.answer().1, "ok");
+        assert!(
+            shadow
+                .received()
+                .starts_with(&format!("POST /{n} HTTP/1.1\r\nHost: web\r\n"))
+        );
+        let line = format!(
+            "signpost_proxy_mirrored_requests_total{{result=\"sent\"}} {}",
+            n + 1
+        );
+        wait_for(&proxy, &line);
+    }
+    assert_eq!(shadow.connections(), 1);
+}
+
+#[test]
+fn a_mirror_that_is_silent_or_gone_harms_nobody() {
+    let web = named("web");
+    let silent = Origin::start(|peer, _| {
+        peer.head();
+        peer.rest();
+    });
+    let gone = testing::service_of(
+        "gone",
+        [testing::instance("a", "127.0.0.1", nobody().port())],
+    );
+    let services = [service("web", &web), service("silent", &silent), gone];
+    let config = "retries = { body_bytes = 200 }\nlimits = { mirrored = 2 }\n\
+                  [[routes]]\nservice = 'web'\nmirror = { service = 'silent' }\n\
+                  [[routes]]\npath = '/gone'\nservice = 'web'\nmirror = { service = 'gone' }\n\
+                  [[routes]]\npath = '/none'\nservice = 'web'\n\
+                  mirror = { service = 'gone', percent = 0 }";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, services));
+    let mut client = proxy.client();
+    let mut ask = |path: &str, times: usize| {
+        for _ in 0..times {
+            client.send(GET.replace("/a ", &format!("{path} ")));
+            assert_eq!(client.answer().1, "web");
+        }
+    };
+    let count = |result: &str, n: usize| {
+        let line = format!("signpost_proxy_mirrored_requests_total{{result=\"{result}\"}} {n}");
+        wait_for(&proxy, &line);
+    };
+    ask("/none", 5);
+    ask("/gone", 1);
+    count("failed", 1);
+    ask("/a", 5);
+    count("busy", 3);
+    count("sent", 0);
+}
+
+#[test]
+fn what_is_too_large_to_be_kept_is_not_mirrored() {
+    let web = Origin::start(|peer, _| {
+        peer.head();
+        peer.exact(100_000);
+        peer.send(OK);
+        peer.rest();
+    });
+    let services = [service("web", &web), service("shadow", &web)];
+    let config = "[[routes]]\nservice = 'web'\nmirror = { service = 'shadow' }";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, services));
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 100000\r\n\r\n");
+    client.send(vec![b'x'; 100_000]);
+    client.answer();
+    wait_for(
+        &proxy,
+        "signpost_proxy_mirrored_requests_total{result=\"not_whole\"} 1",
+    );
+    assert_eq!(web.connections(), 1);
+}

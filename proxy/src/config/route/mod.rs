@@ -2,6 +2,7 @@
 
 mod action;
 mod matching;
+mod mirror;
 mod rewrite;
 mod sticky;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
     matching::ValueMatch,
+    mirror::{Mirror, Percent},
     rewrite::{HeaderEdits, Rewrite},
     sticky::{SameSite, Sticky},
 };
@@ -69,6 +71,9 @@ pub struct Route {
     /// What clients are answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub respond: Option<Respond>,
+    /// Which service gets copies of the requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
     /// What instances get in another way than clients send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
@@ -109,9 +114,11 @@ impl Route {
     pub(crate) fn services(&self) -> impl Iterator<Item = (String, &ServiceName)> {
         let service = self.service.iter();
         let shares = self.split.iter().enumerate();
+        let mirror = self.mirror.iter().map(|mirror| &mirror.service);
         service
             .map(|service| ("service".to_owned(), service))
             .chain(shares.map(|(at, share)| (format!("split[{at}].service"), &share.service)))
+            .chain(mirror.map(|service| ("mirror.service".to_owned(), service)))
     }
 
     /// Finds what is wrong with it, whatever the others are.
@@ -128,6 +135,7 @@ impl Route {
         }
         problems.extend(self.matching_problems());
         problems.extend(self.action_problems());
+        problems.extend(self.mirror_problems());
         problems.extend(self.rewrite_problems());
         problems.extend(self.sticky_problems());
         let times = &self.timeouts;
