@@ -46,7 +46,7 @@ pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
     AccessLog as AccessLogConfig, Config, DotSegments, EncodedSlash, HeaderEdits, Limits, Listener,
-    Mirror, PathRules, Percent, Protocol, Redirect, Respond, Retries, Rewrite, Route,
+    Mirror, PathRules, Percent, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteRetries,
     RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, Timeouts, ValueMatch,
 };
 pub use endpoint::Endpoint;

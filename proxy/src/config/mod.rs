@@ -16,8 +16,8 @@ pub use self::{
     limits::Limits,
     path::{DotSegments, EncodedSlash, PathRules},
     route::{
-        HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteTimeouts, SameSite,
-        Scheme, Share, Sticky, Subset, ValueMatch,
+        HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteRetries,
+        RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, ValueMatch,
     },
     timeouts::Timeouts,
 };

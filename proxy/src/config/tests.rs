@@ -37,6 +37,25 @@ fn every_key_has_its_place() {
         service = "shop"
         balancer = "p2c"
         timeouts = { request = "5s", connect = "1s", stream_idle = "9s" }
+        subset = { tags = ["a"], attributes = { b = "c" } }
+        mirror = { service = "shop-next", subset = { tags = ["a"] }, percent = 0.5 }
+        rewrite = { strip_prefix = true, host = "shop", headers = { set = { a = "b" } } }
+        response_headers = { set = { a = "b" }, add = { c = "d" }, remove = ["e"] }
+        sticky = { cookie = "seat", ttl = "8h", secure = true, same_site = "none" }
+        retries = { attempts = 2, body_bytes = "1KiB" }
+        [[routes]]
+        path = "/split"
+        split = [{ service = "a", weight = 1 }, { service = "b", weight = 0, subset = { tags = ["x"] } }]
+        [[routes]]
+        path = "/redirect"
+        redirect = { scheme = "https", host = "x", port = 81, path = "/", status = 307 }
+        [[routes]]
+        path = "/respond"
+        respond = { status = 410, body = "gone", content_type = "text/plain" }
+        [path]
+        dot_segments = "reject"
+        merge_slashes = false
+        encoded_slash = "decode"
         [timeouts]
         idle = "5s"
         [limits]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 pub(crate) use self::hold::{Hold, Seated, unix_seconds};
 use crate::{
     Balancer, RouteTable, Worker, access_log,
-    config::{RouteTimeouts, Scheme, Timeouts},
+    config::{RouteRetries, RouteTimeouts, Scheme, Timeouts},
     error::Error,
     exchange::{Outgoing, Terms},
     forward::Stream,
@@ -76,6 +76,7 @@ struct Way<'b> {
     pool: Arc<Pool>,
     balancer: Balancer,
     timeouts: RouteTimeouts,
+    retries: RouteRetries,
     extras: Option<Arc<Extras>>,
     hold: Hold,
     mirrored: Option<Mirrored>,
@@ -190,6 +191,7 @@ fn decide<'b>(
                 pool: Arc::clone(pool),
                 balancer: table.routes().default_balancer,
                 timeouts: RouteTimeouts::default(),
+                retries: RouteRetries::default(),
                 extras: None,
                 hold: Hold::default(),
                 mirrored: None,
@@ -209,6 +211,7 @@ fn decide<'b>(
                 mirrored: extras.and_then(|extras| mirrored(table, rule, extras, worker)),
                 balancer: rule.balancer,
                 timeouts: rule.timeouts,
+                retries: rule.retries,
                 extras: extras.map(Arc::clone),
                 path,
             }));
@@ -316,6 +319,7 @@ fn stream(
             .unwrap_or(bounds.timeouts.stream_idle),
         ..bounds.timeouts
     };
+    let retries = way.retries.over(bounds.retries);
     Stream {
         outgoing: Outgoing {
             bytes,
@@ -325,7 +329,7 @@ fn stream(
                 Framing::Chunked => Body::chunked(Coding::Chunked, request.fields.nominated()),
             },
             is_repeatable: true,
-            kept_bytes_max: bounds.retries.body_bytes.bytes(),
+            kept_bytes_max: retries.body_bytes.bytes(),
         },
         terms: Terms {
             asked: asked(request),
@@ -342,7 +346,7 @@ fn stream(
         pool: way.pool,
         balancer: way.balancer,
         timeouts,
-        attempts_max: bounds.retries.attempts,
+        attempts_max: retries.attempts,
         upstream_idle_max: bounds.limits.upstream_idle,
         extras: way.extras,
         hold: way.hold,

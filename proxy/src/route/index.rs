@@ -13,7 +13,9 @@ use super::{
 };
 
 /// How many prefixes of one host are compared one by one; where there are more they are looked up.
-const COMPARED_MAX: usize = 12;
+///
+/// Each is somewhere else in memory, so comparing some costs what a look-up does.
+const COMPARED_MAX: usize = 4;
 
 /// The place of a rule in the order of all: the lower one is used.
 pub(crate) type Rank = u32;

@@ -14,7 +14,7 @@ pub(crate) mod redirect;
 mod routes;
 pub(crate) mod rule;
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use foldhash::fast::RandomState;
 use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
@@ -101,6 +101,17 @@ impl RouteTable {
             }
         }
         table
+    }
+
+    /// Returns the service to which a GET without headers goes; of several, the first.
+    ///
+    /// `host` has no port, and `path` is one that needs no change.
+    pub fn service(&self, host: &str, path: &str) -> Option<&ServiceName> {
+        let facets = Facets::new("GET", &[], None, Ipv4Addr::LOCALHOST.into(), &[]);
+        match self.find(host, path, &facets)? {
+            Matched::Rule(rule) => Some(&rule.action.targets().first()?.service),
+            Matched::Named(pool) => Some(&pool.service),
+        }
     }
 
     /// Returns the version of the snapshot it was made of.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Balancer,
-    config::{self, PathRules, RouteTimeouts},
+    config::{self, PathRules, RouteRetries, RouteTimeouts},
 };
 
 /// Holds one route.
@@ -27,6 +27,7 @@ pub(crate) struct Rule {
     /// The proxy's where the route has none of its own.
     pub(crate) balancer: Balancer,
     pub(crate) timeouts: RouteTimeouts,
+    pub(crate) retries: RouteRetries,
     pub(crate) extras: Option<Arc<Extras>>,
 }
 
@@ -53,6 +54,7 @@ impl Rule {
             path,
             balancer: route.balancer.unwrap_or(balancer),
             timeouts: route.timeouts,
+            retries: route.retries,
             extras,
         })
     }

@@ -3,6 +3,7 @@
 mod action;
 mod matching;
 mod mirror;
+mod retries;
 mod rewrite;
 mod sticky;
 
@@ -15,6 +16,7 @@ pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
     matching::ValueMatch,
     mirror::{Mirror, Percent},
+    retries::RouteRetries,
     rewrite::{HeaderEdits, Rewrite},
     sticky::{SameSite, Sticky},
 };
@@ -89,6 +91,9 @@ pub struct Route {
     /// Other timeouts than the proxy's.
     #[serde(skip_serializing_if = "is_default")]
     pub timeouts: RouteTimeouts,
+    /// Other retries than the proxy's.
+    #[serde(skip_serializing_if = "is_default")]
+    pub retries: RouteRetries,
 }
 
 /// Overrides some timeouts for one route.
@@ -138,6 +143,7 @@ impl Route {
         problems.extend(self.mirror_problems());
         problems.extend(self.rewrite_problems());
         problems.extend(self.sticky_problems());
+        problems.extend(self.retries.problem());
         let times = &self.timeouts;
         let times = [
             ("timeouts.connect", times.connect),
