@@ -198,15 +198,7 @@ impl Stream {
         }
         let (mut input, mut output) = (worker.buffer(), worker.output());
         let cookie = self.cookie(worker, endpoint);
-        let edits = self
-            .extras
-            .as_deref()
-            .and_then(|extras| extras.response.as_ref());
-        let lines = edits.map_or(&b""[..], |edits| edits.lines());
-        let added = match &cookie {
-            Some(cookie) => Cow::Owned([lines, cookie.as_bytes()].concat()),
-            None => Cow::Borrowed(lines),
-        };
+        let (dropped, added) = changes(self.extras.as_deref(), cookie);
         let lines = Lines {
             client: client.stream,
             upstream: &mut upstream,
@@ -214,7 +206,7 @@ impl Stream {
             from_upstream: &mut input,
             to_client: &mut output,
             changes: Changes {
-                dropped: edits.map_or(&[], |edits| edits.dropped()),
+                dropped,
                 lines: &added,
             },
         };
@@ -224,14 +216,12 @@ impl Stream {
         if let Ok(reply) = done
             && reply.status == 101
         {
-            return Attempt::Over(Forwarded::Switched(
-                reply,
-                Switched {
-                    upstream,
-                    input,
-                    in_flight,
-                },
-            ));
+            let switched = Switched {
+                upstream,
+                input,
+                in_flight,
+            };
+            return Attempt::Over(Forwarded::Switched(reply, switched));
         }
         worker.give_buffer(input);
         match done {
@@ -310,4 +300,16 @@ impl Stream {
             worker.upstreams.put(endpoint, service, stream, now, most);
         }
     }
+}
+
+/// Lists the names of the header lines that responses lose, and the lines that they get.
+fn changes(extras: Option<&Extras>, cookie: Option<String>) -> (&[Box<str>], Cow<'_, [u8]>) {
+    let edits = extras.and_then(|extras| extras.response.as_ref());
+    let dropped = edits.map_or(&[][..], |edits| edits.dropped());
+    let lines = edits.map_or(&b""[..], |edits| edits.lines());
+    let added = match cookie {
+        Some(cookie) => Cow::Owned([lines, cookie.as_bytes()].concat()),
+        None => Cow::Borrowed(lines),
+    };
+    (dropped, added)
 }

@@ -16,7 +16,7 @@ use crate::{
     http::{
         Body, Buffer, Coding, HEADERS_MAX, Malformed,
         answer::Answer,
-        fields::{Field, Framing},
+        fields::{Field, Framing, tokens},
         forwarded::Sender,
         request::{Onward, Request, Target, slots},
         response::Asked,
@@ -146,6 +146,22 @@ impl Plan {
     }
 }
 
+impl<'b> Way<'b> {
+    /// Leads to the service that the host names.
+    fn plain(path: Cow<'b, str>, pool: &Arc<Pool>, balancer: Balancer) -> Self {
+        Self {
+            path,
+            pool: Arc::clone(pool),
+            balancer,
+            timeouts: RouteTimeouts::default(),
+            retries: RouteRetries::default(),
+            extras: None,
+            hold: Hold::default(),
+            mirrored: None,
+        }
+    }
+}
+
 /// Writes the head that an instance gets.
 fn encode(request: &mut Request<'_, '_>, way: &Way<'_>, sender: Sender, out: &mut Vec<u8>) {
     let extras = way.extras.as_deref();
@@ -186,36 +202,12 @@ fn decide<'b>(
         Matched::Rule(rule) => rule,
         Matched::Named(pool) if pool.is_empty() => return Err(Error::NoInstance),
         Matched::Named(pool) => {
-            return Ok(Decision::Forward(Way {
-                path,
-                pool: Arc::clone(pool),
-                balancer: table.routes().default_balancer,
-                timeouts: RouteTimeouts::default(),
-                retries: RouteRetries::default(),
-                extras: None,
-                hold: Hold::default(),
-                mirrored: None,
-            }));
+            let balancer = table.routes().default_balancer;
+            return Ok(Decision::Forward(Way::plain(path, pool, balancer)));
         }
     };
-    let mut answer = match &rule.action {
-        Action::Forward(targets) => {
-            let extras = rule.extras.as_ref();
-            let (pool, hold) = match extras.and_then(|extras| extras.sticky.as_ref()) {
-                None => (pool(table, targets, || worker.random())?, Hold::default()),
-                Some(sticky) => hold::find(table, targets, sticky, &facets, worker)?,
-            };
-            return Ok(Decision::Forward(Way {
-                pool: Arc::clone(pool),
-                hold,
-                mirrored: extras.and_then(|extras| mirrored(table, rule, extras, worker)),
-                balancer: rule.balancer,
-                timeouts: rule.timeouts,
-                retries: rule.retries,
-                extras: extras.map(Arc::clone),
-                path,
-            }));
-        }
+    let targets = match &rule.action {
+        Action::Forward(targets) => targets,
         Action::Redirect(location) => {
             let from = From {
                 scheme: scheme(request, sender),
@@ -223,18 +215,37 @@ fn decide<'b>(
                 path: &path,
                 query: request.target.query(),
             };
-            Answer::redirect(location.status(), location.of(from))
+            let answer = Answer::redirect(location.status(), location.of(from));
+            return Ok(Decision::Answer(edited(answer, rule)));
         }
-        Action::Respond(respond) => Answer::fixed(respond),
+        Action::Respond(respond) => {
+            return Ok(Decision::Answer(edited(Answer::fixed(respond), rule)));
+        }
     };
-    if let Some(edits) = rule
-        .extras
-        .as_ref()
-        .and_then(|extras| extras.response.as_ref())
-    {
+    let extras = rule.extras.as_ref();
+    let (pool, hold) = match extras.and_then(|extras| extras.sticky.as_ref()) {
+        None => (pool(table, targets, || worker.random())?, Hold::default()),
+        Some(sticky) => hold::find(table, targets, sticky, &facets, worker)?,
+    };
+    Ok(Decision::Forward(Way {
+        path,
+        pool: Arc::clone(pool),
+        hold,
+        mirrored: extras.and_then(|extras| mirrored(table, rule, extras, worker)),
+        balancer: rule.balancer,
+        timeouts: rule.timeouts,
+        retries: rule.retries,
+        extras: extras.map(Arc::clone),
+    }))
+}
+
+/// Changes the headers of an answer as its route says.
+fn edited(mut answer: Answer, rule: &Rule) -> Answer {
+    let extras = rule.extras.as_ref();
+    if let Some(edits) = extras.and_then(|extras| extras.response.as_ref()) {
         answer.change(edits.dropped(), edits.lines());
     }
-    Ok(Decision::Answer(answer))
+    answer
 }
 
 /// Decides whether a copy of a request goes to the route's mirror.
@@ -282,8 +293,8 @@ fn unknown(table: &RouteTable, error: Error) -> Error {
 /// Returns the scheme that the client has used, as far as a trusted proxy says it.
 fn scheme(request: &Request<'_, '_>, sender: Sender) -> Scheme {
     let mut said = request.fields.values(Field::ForwardedProto);
-    match said.next() {
-        Some(value) if sender.trusted && value.eq_ignore_ascii_case(b"https") => Scheme::Https,
+    match said.next().and_then(|value| tokens(value).next()) {
+        Some(first) if sender.trusted && first.eq_ignore_ascii_case(b"https") => Scheme::Https,
         _ => Scheme::Http,
     }
 }
