@@ -119,16 +119,16 @@ impl Worker {
         self.settings.borrow_mut().load().logs
     }
 
+    /// Reads the keys by which cookies are signed.
+    pub(crate) fn with_sticky_keys<T>(&self, read: impl FnOnce(&Keys) -> T) -> T {
+        read(&self.settings.borrow_mut().load().sticky_keys)
+    }
+
     /// Tells whether a peer is believed what it says of clients before it.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         let mut settings = self.settings.borrow_mut();
         let networks = &settings.load().trusted_proxies;
         networks.iter().any(|network| network.contains(&peer))
-    }
-
-    /// Reads the keys by which cookies are signed.
-    pub(crate) fn with_sticky_keys<T>(&self, read: impl FnOnce(&Keys) -> T) -> T {
-        read(&self.settings.borrow_mut().load().sticky_keys)
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -194,17 +194,6 @@ impl<'h, 'b> Fields<'h, 'b> {
         Ok(fields)
     }
 
-    /// Has all lines that belong to client and server and look like one of these names, in lower case,
-    /// left out when lines are copied.
-    pub(crate) fn leave_out(&mut self, names: &[Box<str>]) {
-        for (header, kind) in self.headers.iter().zip(&mut self.kinds) {
-            let named = || names.iter().any(|name| looks_like(header.name, name));
-            if *kind == Field::EndToEnd && named() {
-                *kind = Field::HopByHop;
-            }
-        }
-    }
-
     /// Returns the values of all lines of one kind.
     pub(crate) fn values(&self, kind: Field) -> impl Iterator<Item = &'b [u8]> {
         let pairs = self.headers.iter().zip(&self.kinds);
@@ -236,6 +225,17 @@ impl<'h, 'b> Fields<'h, 'b> {
         if let Some(start) = piece {
             // Without the empty line.
             out.extend_from_slice(&head[start..head.len() - 2]);
+        }
+    }
+
+    /// Has all lines that belong to client and server and look like one of these names, in lower case,
+    /// left out when lines are copied.
+    pub(crate) fn leave_out(&mut self, names: &[Box<str>]) {
+        for (header, kind) in self.headers.iter().zip(&mut self.kinds) {
+            let named = || names.iter().any(|name| looks_like(header.name, name));
+            if *kind == Field::EndToEnd && named() {
+                *kind = Field::HopByHop;
+            }
         }
     }
 

@@ -24,12 +24,12 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
+pub(crate) use body::{Body, Coding};
+pub(crate) use buffer::Buffer;
+pub(crate) use head::{HEADERS_MAX, Malformed, Scan, Version};
+
 /// Tells whether a text is the value of a header (RFC 9110, section 5.5), of ASCII alone.
 pub(crate) fn is_field_value(text: &str) -> bool {
     let is_value_byte = |byte: u8| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t';
     text.bytes().all(is_value_byte) && text.trim() == text
 }
-
-pub(crate) use body::{Body, Coding};
-pub(crate) use buffer::Buffer;
-pub(crate) use head::{HEADERS_MAX, Malformed, Scan, Version};
