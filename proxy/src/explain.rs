@@ -71,7 +71,7 @@ pub struct Explanation {
 pub struct RouteVerdict {
     /// Its place in the configuration.
     pub index: usize,
-    /// The route.
+    /// The route, without the values of headers that only instances are to see.
     #[serde(flatten)]
     pub route: config::Route,
     /// Whether it is the one.
@@ -161,7 +161,7 @@ impl RouteTable {
             routes: rules
                 .map(|rule| RouteVerdict {
                     index: rule.place,
-                    route: self.routes().all[rule.place].clone(),
+                    route: shown(&self.routes().all[rule.place]),
                     used: used.is_some_and(|used| used.place == rule.place),
                     reason: reason(rule, used, &host, path, &facets),
                 })
@@ -265,6 +265,17 @@ impl Explanation {
             }
         }
     }
+}
+
+/// Hides what may be a secret between the proxy and the instances.
+fn shown(route: &config::Route) -> config::Route {
+    let mut route = route.clone();
+    if let Some(rewrite) = &mut route.rewrite {
+        let headers = &mut rewrite.headers;
+        let values = headers.set.values_mut().chain(headers.add.values_mut());
+        values.for_each(|value| "(hidden)".clone_into(value));
+    }
+    route
 }
 
 /// Says why a route is used, or isn't.

@@ -1,8 +1,8 @@
 //! Takes HTTP requests to living instances.
 //!
 //! First the view. A [`RouteTable`] is made of a [`Config`] and a snapshot of the registry; it
-//! leads from a host and a path to a service's pool of [`Endpoint`]s, among which a [`Balancer`]
-//! chooses. Tables share what they have in common, and all have the same endpoints with the same
+//! leads from a host, a path in its normal form and what else routes look at to a route's action:
+//! mostly a service's pool of [`Endpoint`]s, among which a [`Balancer`] chooses. Tables share what they have in common, and all have the same endpoints with the same
 //! counters, so a change of membership costs what it changes. [`RouteTable::explain`] says why a
 //! request goes where it goes. All of this is pure, and so is `http`, which reads and writes
 //! HTTP/1.1 on bytes.
@@ -12,8 +12,9 @@
 //! [`serve`] accepts on a listener that [`bind`] has made, with one task for each client. In it, a
 //! *connection* reads a head, a *plan* decides where the request goes, a *stream* takes it there
 //! (to another endpoint when the first one fails), an *exchange* passes both bodies with one
-//! endpoint, and a *tunnel* follows a 101. A connection to an endpoint has no task: it is kept by
-//! the worker and borrowed by the client's task for one exchange.
+//! endpoint, a *tunnel* follows a 101, and a *mirror* may get a copy of what is over. A connection
+//! to an endpoint has no task: it is kept by the worker and borrowed by the client's task for one
+//! exchange.
 //!
 //! [`Metrics`] sum up the workers' counters; the [`AccessLog`] is written by a thread of its own.
 

@@ -94,7 +94,9 @@ fn what_a_route_does_is_said() {
          split = [{ service = 'web', weight = 9, subset = { tags = ['v1'] } }, \
          { service = 'gone', weight = 1 }, { service = 'web', weight = 0 }]\n\
          [[routes]]\npath = '/redirect'\nredirect = { scheme = 'https', status = 301 }\n\
-         [[routes]]\npath = '/respond'\nrespond = { status = 403 }",
+         [[routes]]\npath = '/respond'\nrespond = { status = 403 }\n\
+         [[routes]]\npath = '/secret'\nservice = 'web'\n\
+         rewrite = { headers = { set = { Authorization = 'Bearer abc' } } }",
     )
     .unwrap();
     let mut old = testing::instance("a", "127.0.0.1", 1);
@@ -124,4 +126,9 @@ fn what_a_route_does_is_said() {
         "400: the path has an encoded slash or a backslash"
     );
     assert_eq!(explain("/a/%2e%2e//respond").path, "/respond");
+    let document = serde_json::to_string(&explain("/secret")).unwrap();
+    assert!(
+        document.contains("Authorization") && !document.contains("abc"),
+        "{document}"
+    );
 }

@@ -275,7 +275,12 @@ fn all_kinds(paths_per_host: usize) -> String {
         .map(|n| format!("path_prefix = '/a/{n}'"))
         .collect();
     paths.extend(more.iter().map(String::as_str));
-    let conditions = ["", "methods = ['GET']", "methods = ['PUT']\npriority = 1"];
+    let conditions = [
+        "",
+        "methods = ['GET']",
+        "methods = ['PUT']\npriority = 1",
+        "methods = ['PUT']\nheaders = [{ name = 'a', present = false }]",
+    ];
     let mut text = String::new();
     for (n, conditions) in conditions.into_iter().enumerate() {
         for host in hosts {
@@ -302,6 +307,9 @@ fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
             "/", "/a", "/a/", "/a/b", "/a/b/c/d", "/b", "/a/7", "/a/7/x", "/a/777", "*",
         ];
         let methods = ["GET", "PUT", "POST"];
+        let config: Config = toml::from_str(&all_kinds(paths_per_host)).unwrap();
+        let covered = coverage::covered(&config);
+        assert!(!covered.is_empty());
         for (host, path) in hosts
             .iter()
             .flat_map(|host| paths.map(|path| (*host, path)))
@@ -318,6 +326,9 @@ fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
                     first.map(|rule| rule.place),
                     "{method} {host} {path}"
                 );
+                let is_used =
+                    |one: &coverage::Covered| first.is_some_and(|rule| rule.place == one.place);
+                assert!(!covered.iter().any(is_used), "{method} {host} {path}");
             }
         }
     }
