@@ -2,10 +2,10 @@
 //!
 //! First the view. A [`RouteTable`] is made of a [`Config`] and a snapshot of the registry; it
 //! leads from a host, a path in its normal form and what else routes look at to a route's action:
-//! mostly a service's pool of [`Endpoint`]s, among which a [`Balancer`] chooses. Tables share what they have in common, and all have the same endpoints with the same
-//! counters, so a change of membership costs what it changes. [`RouteTable::explain`] says why a
-//! request goes where it goes. All of this is pure, and so is `http`, which reads and writes
-//! HTTP/1.1 on bytes.
+//! mostly a service's pool of [`Endpoint`]s, among which a [`Balancer`] chooses. Tables share what
+//! they have in common, and all have the same endpoints with the same counters, so a change of
+//! membership costs what it changes. [`RouteTable::explain`] says why a request goes where it goes.
+//! All of this is pure, and so is `http`, which reads and writes HTTP/1.1 on bytes.
 //!
 //! Then the sockets. [`Shared`] holds what all workers read and whoever watches the registry
 //! replaces. A [`Worker`] is one thread's share: its connections to endpoints, buffers, counters.
