@@ -13,12 +13,12 @@
 
 mod support;
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use dns::Zones;
 use registry::{Limits, Registry, Snapshot, Update};
-use support::{SOURCE, argument, cpu, entries, entry};
+use support::{SOURCE, argument, cpu, entries, entry, resident_bytes};
 
 /// The allocator of the program.
 #[global_allocator]
@@ -92,14 +92,4 @@ fn change(
     let new = zones.load().update(&snapshot);
     zones.store(Arc::new(new));
     cpu() - start
-}
-
-/// Returns how much memory the process occupies.
-fn resident_bytes() -> usize {
-    let status = fs::read_to_string("/proc/self/statm").expect("there is a /proc");
-    let pages = status
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<usize>().ok());
-    pages.unwrap_or(0) * 4096
 }

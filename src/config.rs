@@ -128,7 +128,10 @@ impl Config {
     /// Lists what may not be meant so, although it works.
     pub fn warnings(&self) -> Vec<Problem> {
         let dns = self.dns.warnings().into_iter();
-        dns.map(|warning| warning.within("dns")).collect()
+        let proxy = self.proxy.warnings().into_iter();
+        dns.map(|warning| warning.within("dns"))
+            .chain(proxy.map(|warning| warning.within("proxy")))
+            .collect()
     }
 
     /// Returns the DNS domains, which the proxy takes off a `Host`.

@@ -51,6 +51,21 @@ fn what_may_not_be_meant_so_is_said_and_is_no_mistake() {
 }
 
 #[test]
+fn a_route_that_is_never_used_is_told_of() {
+    let (status, _, errors) = check(
+        "[[proxy.routes]]\npriority = 1\npath_prefix = '/api'\nrespond = { status = 404 }\n\
+         [[proxy.routes]]\nhost = 'shop.test'\npath = '/api/v1'\nrespond = {}\n",
+    );
+    assert_eq!(status, Some(0));
+    assert!(
+        errors.contains(
+            "s.toml:5:1: proxy.routes[1]: never used: routes[0] matches all of it and has a higher priority"
+        ),
+        "{errors}"
+    );
+}
+
+#[test]
 fn mistakes_are_found_with_their_place() {
     for (config, expected) in [
         (

@@ -101,7 +101,7 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 25] = [
+const TABLES: [(&str, &str); 26] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
@@ -112,6 +112,7 @@ const TABLES: [(&str, &str); 25] = [
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
     ("[[proxy.routes]]", "### `[[proxy.routes]]`"),
+    ("[proxy.path]", "### `[proxy.path]`"),
     ("[proxy.timeouts]", "### `[proxy.timeouts]`"),
     ("[proxy.limits]", "### `[proxy.limits]`"),
     ("[proxy.retries]", "### `[proxy.retries]`"),
@@ -170,6 +171,8 @@ fn the_reference_has_every_key_and_no_other() {
             "" => sections.contains(key.as_str()),
             // A route's own timeouts are in its table.
             "[[proxy.routes]]" => false,
+            // Elsewhere it is the name of a file.
+            "[proxy]" if key == "path" => true,
             // A zone has a single one.
             "[dns]" if key == "ttl" => true,
             "[proxy.defaults]" if key == "dns" => true,

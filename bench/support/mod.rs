@@ -1,6 +1,9 @@
 //! The services that the benchmarks are run over, and a clock that counts the thread's own CPU.
 
+#![allow(dead_code, reason = "each benchmark uses what it needs")]
+
 use std::{
+    fs,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -51,4 +54,14 @@ pub(crate) fn argument(place: usize, default: usize) -> usize {
         .skip(place)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(default)
+}
+
+/// Returns how much memory the process occupies.
+pub(crate) fn resident_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/statm").expect("there is a /proc");
+    let pages = status
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok());
+    pages.unwrap_or(0) * 4096
 }

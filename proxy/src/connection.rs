@@ -18,10 +18,11 @@ use crate::{
     error::Error,
     forward::{Client, Forwarded, Stream},
     gate::Ticket,
-    http::{Buffer, Scan, forwarded::Sender, head::scan, problem, response::Asked},
+    http::{Buffer, Scan, answer::Answer, forwarded::Sender, head::scan, problem, response::Asked},
     ledger::Account,
     metrics::Took,
-    plan::Plan,
+    mirror,
+    plan::{Course, Plan},
     socket::{linger, poll_read, read, write_all},
     timer::Timer,
     tunnel,
@@ -219,13 +220,17 @@ impl Connection {
             trusted: self.trusted,
         };
         let plan = Plan::new(&worker, sender, &mut self.input, head, started);
-        let (mut stream, ended, after) = match plan.stream {
-            Ok(mut stream) => {
+        let (mut stream, ended, after) = match plan.course {
+            Course::Forward(mut stream) => {
                 let account = worker.account(&stream.pool.service);
                 let (ended, after) = self.forward(&mut stream, &account).await;
                 (Some((stream, account)), ended, after)
             }
-            Err(error) => {
+            Course::Answer(answer) => {
+                let (ended, after) = self.reply(&answer, plan.asked, plan.keep_alive).await;
+                (None, ended, after)
+            }
+            Course::Refuse(error) => {
                 let (ended, after) = self.answer(error, plan.asked, plan.keep_alive).await;
                 (None, ended, after)
             }
@@ -233,6 +238,7 @@ impl Connection {
         worker.counters.requests_in_flight.subtract(1);
         self.record(started, &ended, stream.as_ref(), plan.version, &plan.line);
         if let Some((stream, _)) = &mut stream {
+            mirror::send(&worker, stream);
             worker.give_output(mem::take(&mut stream.outgoing.bytes));
         }
         worker.give_output(plan.line);
@@ -311,17 +317,37 @@ impl Connection {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
         let bytes = problem::encode(error, SystemTime::now(), asked, keep_alive, &mut out);
+        let ended = Ended {
+            status: Some(error.status()),
+            bytes,
+            error: Some(error),
+            ..Ended::default()
+        };
+        self.send(out, ended, keep_alive).await
+    }
+
+    /// Answers with what a route says.
+    async fn reply(&mut self, answer: &Answer, asked: Asked, keep_alive: bool) -> (Ended, After) {
+        let keep_alive = keep_alive && !self.ticket.is_closing();
+        let mut out = self.worker.output();
+        let ended = Ended {
+            status: Some(answer.status()),
+            bytes: answer.encode(SystemTime::now(), asked, keep_alive, &mut out),
+            ..Ended::default()
+        };
+        self.send(out, ended, keep_alive).await
+    }
+
+    /// Sends an answer of ours.
+    async fn send(&mut self, out: Vec<u8>, ended: Ended, keep_alive: bool) -> (Ended, After) {
         self.timer
             .set(self.worker.bounds().timeouts.stream_idle.get());
         let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;
         self.worker.give_output(out);
         let sent = matches!(sent, Ok(Ok(())));
         let ended = Ended {
-            status: Some(error.status()),
-            bytes,
-            error: Some(error),
             aborted: !sent,
-            at: None,
+            ..ended
         };
         let next = keep_alive && sent;
         (ended, if next { After::Next } else { After::Linger })

@@ -1,12 +1,52 @@
 //! Why a request goes where it goes.
 
-use registry::{Exclusion, InstanceId, Origin, ServiceName, Snapshot};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use httparse::Header;
+use registry::{Instance, InstanceId, Origin, ServiceName, Snapshot};
 use serde::Serialize;
 
-use crate::{RouteTable, config, http, pool, route};
+use crate::{
+    RouteTable,
+    config::{self, Subset},
+    http,
+    pool::{self, Pool},
+    route::{self, Matched, action::Action, facets::Facets, rule::Rule},
+};
+
+/// Describes a request that is to be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The method.
+    pub method: String,
+    /// The host, with or without a port.
+    pub host: String,
+    /// The path, with or without a query.
+    pub path: String,
+    /// Names and values of headers.
+    pub headers: Vec<(String, String)>,
+    /// Who sends it.
+    pub client: IpAddr,
+}
+
+impl Sample {
+    /// Creates a sample: a GET without headers, from this machine.
+    pub fn new(host: &str, path: &str) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            host: host.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            client: Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+}
 
 /// Explains where requests for one host and path go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// The host as it is compared.
     pub host: String,
@@ -16,9 +56,9 @@ pub struct Explanation {
     pub version: u64,
     /// What a request would come to, in words.
     pub verdict: String,
-    /// The service that gets it.
+    /// The service that gets it; of several, the first.
     pub service: Option<ServiceName>,
-    /// Every configured route, and why it is used or not.
+    /// Every configured route in the order in which they are tried, and why it is used or not.
     pub routes: Vec<RouteVerdict>,
     /// The instances that are asked.
     pub endpoints: Vec<EndpointState>,
@@ -27,11 +67,11 @@ pub struct Explanation {
 }
 
 /// Says why a route is used or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RouteVerdict {
     /// Its place in the configuration.
     pub index: usize,
-    /// The route.
+    /// The route, without the values of headers that only instances are to see.
     #[serde(flatten)]
     pub route: config::Route,
     /// Whether it is the one.
@@ -45,6 +85,8 @@ pub struct RouteVerdict {
 pub struct EndpointState {
     /// Its id.
     pub id: InstanceId,
+    /// Its service.
+    pub service: ServiceName,
     /// Where it is asked.
     pub address: std::net::SocketAddr,
     /// Its share of requests, relative to the others.
@@ -66,6 +108,8 @@ pub struct EndpointState {
 pub struct LeftOut {
     /// Its id.
     pub id: InstanceId,
+    /// Its service.
+    pub service: ServiceName,
     /// Why.
     pub reason: String,
     /// The record that it comes from.
@@ -74,34 +118,136 @@ pub struct LeftOut {
 
 impl RouteTable {
     /// Explains where a request goes; `snapshot` is the one that the table was made of.
-    pub fn explain(&self, host: &str, path: &str, snapshot: &Snapshot) -> Explanation {
+    pub fn explain(&self, sample: &Sample, snapshot: &Snapshot) -> Explanation {
+        let host = sample.host.as_str();
         let host = http::host::host(host).unwrap_or(host).to_ascii_lowercase();
-        let path = path.split('?').next().unwrap_or_default();
-        let matched = self.find(&host, path).filter(|_| !self.refuses(path));
-        let used = matched.and_then(|matched| matched.route);
-        let all = self.routes().all.iter().enumerate();
+        let (path, query) = match sample.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (sample.path.as_str(), None),
+        };
+        let headers = sample.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| Header {
+                name,
+                value: value.as_bytes(),
+            })
+            .collect();
+        let proxies = &self.routes().trusted_proxies;
+        let facets = Facets::new(&sample.method, &headers, query, sample.client, proxies);
+        let normal = route::path::normalize(path, self.routes().path);
+        let (path, refusal) = match &normal {
+            Ok(normal) => (&**normal, None),
+            Err(reason) => (path, Some(*reason)),
+        };
+        let matched = self
+            .find(&host, path, &facets)
+            .filter(|_| refusal.is_none());
+        let used = match matched {
+            Some(Matched::Rule(rule)) => Some(rule),
+            _ => None,
+        };
+        let rules = self.routes().rules().iter();
         let mut explanation = Explanation {
             version: self.version(),
-            verdict: self.verdict(&host, path),
-            service: matched.map(|matched| matched.service.clone()),
-            routes: all
-                .map(|(at, one)| verdict(at, one, used, &host, path))
+            verdict: match (refusal, matched) {
+                (Some(reason), _) => format!("400: {reason}"),
+                (None, None) => self.nowhere(),
+                (None, Some(Matched::Named(pool))) => {
+                    format!("by its host {}", to(&pool.service, None, Some(pool)))
+                }
+                (None, Some(Matched::Rule(rule))) => self.verdict(rule),
+            },
+            service: None,
+            routes: rules
+                .map(|rule| RouteVerdict {
+                    index: rule.place,
+                    route: shown(&self.routes().all[rule.place]),
+                    used: used.is_some_and(|used| used.place == rule.place),
+                    reason: reason(rule, used, &host, path, &facets),
+                })
                 .collect(),
             endpoints: Vec::new(),
             left_out: Vec::new(),
             path: path.to_owned(),
             host,
         };
-        let service = matched.and_then(|matched| snapshot.service(matched.service.as_str()));
-        let (Some(service), Some(pool)) = (service, matched.and_then(|matched| matched.pool))
-        else {
-            return explanation;
+        match matched {
+            None => {}
+            Some(Matched::Named(pool)) => {
+                explanation.show(&pool.service, None, Some(pool), snapshot)
+            }
+            Some(Matched::Rule(rule)) => {
+                for target in rule.action.targets() {
+                    let (pool, subset) = (self.pool_of(target), target.subset.as_deref());
+                    explanation.show(&target.service, subset, pool, snapshot);
+                }
+            }
+        }
+        explanation
+    }
+
+    /// Says why a request goes nowhere.
+    fn nowhere(&self) -> String {
+        match self.is_unsynced() {
+            true => "503: nothing has this name, but not all sources are known yet".to_owned(),
+            false => "404: no route matches, and no service has the host's name".to_owned(),
+        }
+    }
+
+    /// Says what a route does.
+    fn verdict(&self, rule: &Rule) -> String {
+        let by = match &self.routes().all[rule.place].name {
+            Some(name) => format!("by routes[{}], `{name}`,", rule.place),
+            None => format!("by routes[{}]", rule.place),
+        };
+        match &rule.action {
+            Action::Redirect(location) => format!("{}: {by}, a redirect", location.status()),
+            Action::Respond(respond) => format!("{}: {by}, a fixed answer", respond.status),
+            Action::Forward(_) => {
+                let targets = rule.action.targets().iter().map(|target| {
+                    let share = (rule.action.targets().len() > 1).then_some(target.weight);
+                    to(&target.service, share, self.pool_of(target))
+                });
+                format!("{by} {}", targets.collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+}
+
+/// Says what requests to a service come to.
+fn to(service: &ServiceName, share: Option<u32>, pool: Option<&Arc<Pool>>) -> String {
+    let share = share.map_or_else(String::new, |weight| format!(" (weight {weight})"));
+    match pool {
+        None => format!("to `{service}`{share}, which no source knows: 503"),
+        Some(pool) if pool.is_empty() => {
+            format!("to `{service}`{share}, of which no instance can be asked: 503")
+        }
+        Some(pool) => {
+            let priority = pool.first_priority().unwrap_or_default();
+            format!("to `{service}`{share}, instances of priority {priority} first")
+        }
+    }
+}
+
+impl Explanation {
+    /// Lists the instances of a service: those that are asked, and the others.
+    fn show(
+        &mut self,
+        service: &ServiceName,
+        subset: Option<&Subset>,
+        pool: Option<&Arc<Pool>>,
+        snapshot: &Snapshot,
+    ) {
+        self.service.get_or_insert_with(|| service.clone());
+        let (Some(service), Some(pool)) = (snapshot.service(service.as_str()), pool) else {
+            return;
         };
         for instance in &service.instances {
             let (id, origin) = (instance.id.clone(), instance.origin.clone());
             match pool.endpoint_of(instance) {
-                Some((priority, endpoint)) => explanation.endpoints.push(EndpointState {
+                Some((priority, endpoint)) => self.endpoints.push(EndpointState {
                     id,
+                    service: service.name.clone(),
                     address: endpoint.address,
                     weight: instance.weight,
                     priority,
@@ -110,126 +256,70 @@ impl RouteTable {
                     failures: endpoint.failures(),
                     origin,
                 }),
-                None => explanation.left_out.push(LeftOut {
+                None => self.left_out.push(LeftOut {
                     id,
-                    reason: exclusion(instance.exclusion(), pool::address(instance).is_some()),
+                    service: service.name.clone(),
+                    reason: exclusion(instance, subset),
                     origin,
                 }),
             }
         }
-        explanation
-    }
-
-    fn verdict(&self, host: &str, path: &str) -> String {
-        match self.find(host, path) {
-            _ if self.refuses(path) => "400: the path has dot segments".to_owned(),
-            None if self.is_unsynced() => {
-                "503: nothing has this name, but not all sources are known yet".to_owned()
-            }
-            None => "404: no route matches, and no service has the host's name".to_owned(),
-            Some(matched) => {
-                let service = matched.service;
-                let by = matched.route.map_or_else(
-                    || "by its host".to_owned(),
-                    |route| format!("by routes[{route}]"),
-                );
-                match matched.pool {
-                    None => format!("503: {by} to `{service}`, which no source knows"),
-                    Some(pool) if pool.is_empty() => {
-                        format!("503: {by} to `{service}`, of which no instance can be asked")
-                    }
-                    Some(pool) => {
-                        let priority = pool.first_priority().unwrap_or_default();
-                        format!("{by} to `{service}`, instances of priority {priority} first")
-                    }
-                }
-            }
-        }
     }
 }
 
-fn verdict(
-    index: usize,
-    route: &config::Route,
-    used: Option<usize>,
+/// Hides what may be a secret between the proxy and the instances.
+fn shown(route: &config::Route) -> config::Route {
+    let mut route = route.clone();
+    if let Some(rewrite) = &mut route.rewrite {
+        let headers = &mut rewrite.headers;
+        let values = headers.set.values_mut().chain(headers.add.values_mut());
+        values.for_each(|value| "(hidden)".clone_into(value));
+    }
+    route
+}
+
+/// Says why a route is used, or isn't.
+fn reason(
+    rule: &Rule,
+    used: Option<&Rule>,
     host: &str,
     path: &str,
-) -> RouteVerdict {
-    let same_host = route
-        .normal_host()
-        .is_none_or(|wanted| match wanted.strip_prefix("*.") {
-            Some(parent) => host
-                .strip_suffix(parent)
-                .is_some_and(|rest| rest.ends_with('.')),
-            None => wanted == host,
-        });
-    let reason = match (used == Some(index), same_host) {
-        (true, _) => "the most specific one that matches",
-        (false, false) => "the host is another one",
-        (false, true) if route::is_below(path, route.normal_path()) => {
-            "it matches, but another one is more specific"
+    facets: &Facets<'_>,
+) -> &'static str {
+    if !rule.host.matches(host) {
+        return "the host is another one";
+    }
+    if !rule.path.matches(path) {
+        return "the path is another one";
+    }
+    let conditions = rule.conditions.as_ref();
+    if let Some(reason) = conditions.and_then(|conditions| conditions.failed(facets)) {
+        return reason;
+    }
+    match used {
+        None => "it matches, but the path is refused",
+        Some(used) if used.place == rule.place => "the most specific one that matches",
+        Some(used) if used.priority > rule.priority => {
+            "it matches, but another one has a higher priority"
         }
-        (false, true) => "the path is another one",
-    };
-    RouteVerdict {
-        index,
-        route: route.clone(),
-        used: used == Some(index),
-        reason,
+        Some(used) if used.is_as_specific_as(rule) => {
+            "it matches, but another one stands before it"
+        }
+        Some(_) => "it matches, but another one is more specific",
     }
 }
 
-fn exclusion(exclusion: Option<Exclusion>, has_address: bool) -> String {
-    match exclusion {
+/// Says why an instance isn't asked.
+fn exclusion(instance: &Instance, subset: Option<&Subset>) -> String {
+    match instance.exclusion() {
         Some(exclusion) => exclusion.to_string(),
-        None if !has_address => "it has no TCP port".to_owned(),
+        None if pool::address(instance).is_none() => "it has no TCP port".to_owned(),
+        None if subset.is_some_and(|subset| !subset.contains(instance)) => {
+            "it is not in the route's subset".to_owned()
+        }
         None => "it is not in this version".to_owned(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use registry::{State, testing};
-
-    use super::*;
-    use crate::Config;
-
-    #[test]
-    fn an_explanation_names_who_is_asked_and_who_is_left_out_and_why() {
-        let mut down = testing::instance("b", "127.0.0.1", 2);
-        down.state = State::Down;
-        let mut portless = testing::instance("c", "127.0.0.1", 2);
-        portless.ports.clear();
-        let instances = [testing::instance("a", "127.0.0.1", 1), down, portless];
-        let snapshot = testing::snapshot(3, [testing::service_of("web", instances)]);
-        let config: Config = toml::from_str(
-            "[[routes]]\nhost = \"x\"\nservice = \"web\"\n\
-             [[routes]]\npath_prefix = \"/a\"\nservice = \"web\"\n\
-             [[routes]]\npath_prefix = \"/a/b\"\nservice = \"web\"",
-        )
-        .unwrap();
-        let table = RouteTable::build(&config, &[], &snapshot, None);
-        let explained = table.explain("Web:80", "/a/b?c", &snapshot);
-        let reasons: Vec<_> = explained.routes.iter().map(|route| route.reason).collect();
-        assert_eq!(
-            reasons,
-            [
-                "the host is another one",
-                "it matches, but another one is more specific",
-                "the most specific one that matches",
-            ]
-        );
-        assert_eq!(explained.endpoints[0].address.to_string(), "127.0.0.1:1");
-        let left_out: Vec<_> = explained
-            .left_out
-            .iter()
-            .map(|one| one.reason.as_str())
-            .collect();
-        assert_eq!(left_out, ["its state is down", "it has no TCP port"]);
-        assert_eq!(explained.left_out[0].origin.path.as_ref(), "/test/b");
-        let document = serde_json::to_value(&explained).unwrap();
-        assert_eq!(document["routes"][2]["path_prefix"], "/a/b");
-        let nowhere = table.explain("nobody", "/", &snapshot);
-        assert!(nowhere.verdict.starts_with("404"), "{}", nowhere.verdict);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Takes one request to an endpoint, and to another one when the first fails it.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
 
 use smallvec::SmallVec;
 use tokio::{net::TcpStream, time::Instant};
@@ -10,11 +10,14 @@ use crate::{
     config::{Statuses, Timeouts},
     endpoint::InFlight,
     error::Error,
-    exchange::{self, Fault, Lines, Outgoing, Reply, Terms},
+    exchange::{self, Changes, Fault, Lines, Outgoing, Reply, Terms},
     health::Outcome,
     http::Buffer,
     ledger::Account,
+    mirror::Mirrored,
+    plan::{Hold, Seated, unix_seconds},
     pool::Pool,
+    route::extras::Extras,
     timer::{Elapsed, Timer},
     upstream::{self, Slot},
 };
@@ -33,6 +36,12 @@ pub(crate) struct Stream {
     pub(crate) timeouts: Timeouts,
     pub(crate) retries: Retries,
     pub(crate) upstream_idle_max: usize,
+    /// What its route wants besides.
+    pub(crate) extras: Option<Arc<Extras>>,
+    /// Where a copy of it goes.
+    pub(crate) mirrored: Option<Mirrored>,
+    /// What keeps its client at one instance.
+    pub(crate) hold: Hold,
     /// How many times it was sent or tried to be.
     pub(crate) attempts: usize,
     /// Whom it was sent to last, and at which address.
@@ -117,7 +126,7 @@ impl Stream {
         let mut left = self.retries.attempts;
         let mut is_pardoned = false;
         while left > 0 {
-            let other = self.pool.pick(self.balancer, worker.random(), &tried);
+            let other = self.choose(worker, &tried);
             // An old connection says nothing of the endpoint: where it is the only one, a new one
             // may do.
             let same = || tried.last().filter(|_| may_repeat_same);
@@ -158,6 +167,31 @@ impl Stream {
         Forwarded::Failed(last)
     }
 
+    /// Chooses an endpoint that hasn't been tried: the one at which its client is, else any.
+    fn choose(&self, worker: &Worker, tried: &[Arc<Endpoint>]) -> Option<&Arc<Endpoint>> {
+        match &self.hold.seated {
+            Some(seated) if tried.is_empty() => Some(&seated.endpoint),
+            _ => {
+                // The same draws, while nothing changes, lead to the same instances.
+                let seed = self.hold.hash.unwrap_or_else(|| worker.random());
+                self.pool.pick(self.balancer, seed, tried)
+            }
+        }
+    }
+
+    /// Makes the line that sets the cookie by which the client comes to this endpoint again, unless it
+    /// has one.
+    fn cookie(&self, worker: &Worker, endpoint: &Arc<Endpoint>) -> Option<String> {
+        let extras = self.extras.as_deref()?;
+        let sticky = extras.sticky.as_ref().filter(|one| one.cookie.is_some())?;
+        let is_kept = |seated: &Seated| !seated.renews && Arc::ptr_eq(&seated.endpoint, endpoint);
+        if self.hold.seated.as_ref().is_some_and(is_kept) {
+            return None;
+        }
+        let (service, now) = (&self.pool.service, unix_seconds());
+        Some(worker.with_sticky_keys(|keys| keys.set_cookie(sticky, service, &endpoint.id, now)))
+    }
+
     /// Asks one endpoint; `fresh` forbids to use a connection that was used before.
     async fn attempt(
         &mut self,
@@ -189,12 +223,18 @@ impl Stream {
             false => client.timer.set(self.terms.request),
         }
         let (mut input, mut output) = (worker.buffer(), worker.output());
+        let cookie = self.cookie(worker, endpoint);
+        let (dropped, added) = changes(self.extras.as_deref(), cookie);
         let lines = Lines {
             client: client.stream,
             upstream: &mut upstream,
             from_client: client.input,
             from_upstream: &mut input,
             to_client: &mut output,
+            changes: Changes {
+                dropped,
+                lines: &added,
+            },
         };
         let outgoing = &mut self.outgoing;
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;
@@ -352,4 +392,16 @@ impl Stream {
         }
         Err(last)
     }
+}
+
+/// Lists the names of the header lines that responses lose, and the lines that they get.
+fn changes(extras: Option<&Extras>, cookie: Option<String>) -> (&[Box<str>], Cow<'_, [u8]>) {
+    let edits = extras.and_then(|extras| extras.response.as_ref());
+    let dropped = edits.map_or(&[][..], |edits| edits.dropped());
+    let lines = edits.map_or(&b""[..], |edits| edits.lines());
+    let added = match cookie {
+        Some(cookie) => Cow::Owned([lines, cookie.as_bytes()].concat()),
+        None => Cow::Borrowed(lines),
+    };
+    (dropped, added)
 }

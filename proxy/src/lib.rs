@@ -1,19 +1,20 @@
 //! Takes HTTP requests to living instances.
 //!
 //! First the view. A [`RouteTable`] is made of a [`Config`] and a snapshot of the registry; it
-//! leads from a host and a path to a service's pool of [`Endpoint`]s, among which a [`Balancer`]
-//! chooses. Tables share what they have in common, and all have the same endpoints with the same
-//! counters, so a change of membership costs what it changes. [`RouteTable::explain`] says why a
-//! request goes where it goes. All of this is pure, and so is `http`, which reads and writes
-//! HTTP/1.1 on bytes.
+//! leads from a host, a path in its normal form and what else routes look at to a route's action:
+//! mostly a service's pool of [`Endpoint`]s, among which a [`Balancer`] chooses. Tables share what
+//! they have in common, and all have the same endpoints with the same counters, so a change of
+//! membership costs what it changes. [`RouteTable::explain`] says why a request goes where it goes.
+//! All of this is pure, and so is `http`, which reads and writes HTTP/1.1 on bytes.
 //!
 //! Then the sockets. [`Shared`] holds what all workers read and whoever watches the registry
 //! replaces. A [`Worker`] is one thread's share: its connections to endpoints, buffers, counters.
 //! [`serve`] accepts on a listener that [`bind`] has made, with one task for each client. In it, a
 //! *connection* reads a head, a *plan* decides where the request goes, a *stream* takes it there
 //! (to another endpoint when the first one fails), an *exchange* passes both bodies with one
-//! endpoint, and a *tunnel* follows a 101. A connection to an endpoint has no task: it is kept by
-//! the worker and borrowed by the client's task for one exchange.
+//! endpoint, a *tunnel* follows a 101, and a *mirror* may get a copy of what is over. A connection
+//! to an endpoint has no task: it is kept by the worker and borrowed by the client's task for one
+//! exchange.
 //!
 //! Beside them, on the control plane, the [`HealthManager`] watches the instances and tells the
 //! registry which are well.
@@ -35,11 +36,13 @@ mod http;
 mod ledger;
 mod listener;
 mod metrics;
+mod mirror;
 mod plan;
 mod pool;
 mod route;
 mod shared;
 mod socket;
+mod sticky;
 mod timer;
 mod tunnel;
 mod upstream;
@@ -48,12 +51,14 @@ mod worker;
 pub use access_log::AccessLog;
 pub use balancers::Balancer;
 pub use config::{
-    AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, Ejection, Limits,
-    Listener, Protocol, Retries, Route, RouteTimeouts, ServiceOptions, ServicePolicy, StatusRange,
-    Statuses, Timeouts, Told,
+    AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, DotSegments, Ejection,
+    EncodedSlash, HeaderEdits, Limits, Listener, Mirror, PathRules, Percent, Protocol, Redirect,
+    Respond, Retries, Rewrite, Route, RouteRetries, RouteTimeouts, SameSite, Scheme,
+    ServiceOptions, ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset, Timeouts, Told,
+    ValueMatch,
 };
 pub use endpoint::Endpoint;
-pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict};
+pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict, Sample};
 pub use health::{HealthManager, InstanceHealth, ServiceHealth, Verdict};
 pub use listener::{Phase, bind, serve};
 pub use metrics::Metrics;

@@ -1,31 +1,44 @@
 //! From the bytes of a head to where the request goes: all that is decided before anybody is asked.
 
-use std::sync::Arc;
+mod hold;
+
+use std::{borrow::Cow, sync::Arc};
 
 use tokio::time::Instant;
 
+pub(crate) use self::hold::{Hold, Seated, unix_seconds};
 use crate::{
     Balancer, RouteTable, Worker, access_log,
-    config::{RouteTimeouts, Statuses, Timeouts},
+    config::{RouteRetries, RouteTimeouts, Scheme, Statuses, Timeouts},
     error::Error,
     exchange::{Outgoing, Terms},
     forward::Stream,
     http::{
         Body, Buffer, Coding, HEADERS_MAX, Malformed,
-        fields::Framing,
+        answer::Answer,
+        fields::{Field, Framing, tokens},
         forwarded::Sender,
-        request::{Request, slots},
+        request::{Onward, Request, Target, slots},
         response::Asked,
     },
+    mirror::Mirrored,
     pool::Pool,
+    route::{
+        Matched,
+        action::{Action, Targets},
+        extras::Extras,
+        facets::Facets,
+        path::normalize,
+        redirect::From,
+        rule::Rule,
+    },
     shared::Bounds,
 };
 
 /// Holds what is known of a request when its head has been read.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The way it goes, or why it goes none.
-    pub(crate) stream: Result<Stream, Error>,
+    pub(crate) course: Course,
     pub(crate) asked: Asked,
     /// Another request can follow even when this one is refused.
     pub(crate) keep_alive: bool,
@@ -35,11 +48,38 @@ pub(crate) struct Plan {
     pub(crate) line: Vec<u8>,
 }
 
+/// Says what becomes of a request.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are forwarded, and a box would cost each an allocation"
+)]
+pub(crate) enum Course {
+    /// An instance is asked.
+    Forward(Stream),
+    /// Its route answers it.
+    Answer(Answer),
+    /// It is refused.
+    Refuse(Error),
+}
+
+/// Says what a request is to come to.
+enum Decision<'b> {
+    Forward(Way<'b>),
+    Answer(Answer),
+}
+
 /// Says where a request goes.
-struct Way {
+struct Way<'b> {
+    /// The path that was routed.
+    path: Cow<'b, str>,
     pool: Arc<Pool>,
     balancer: Balancer,
     timeouts: RouteTimeouts,
+    retries: RouteRetries,
+    extras: Option<Arc<Extras>>,
+    hold: Hold,
+    mirrored: Option<Mirrored>,
 }
 
 impl Plan {
@@ -53,10 +93,10 @@ impl Plan {
     ) -> Self {
         let mut plan = Self::read(worker, sender, &input.filled()[..head], started);
         input.consume(head);
-        if let Ok(stream) = &mut plan.stream {
+        if let Course::Forward(stream) = &mut plan.course {
             let outgoing = &mut stream.outgoing;
             if let Err(malformed) = outgoing.body.transfer(input, &mut outgoing.bytes) {
-                plan.stream = Err(malformed.into());
+                plan.course = Course::Refuse(malformed.into());
                 plan.keep_alive = false;
             }
         }
@@ -67,11 +107,11 @@ impl Plan {
         let bounds = worker.bounds();
         let mut slots = slots();
         let headers = bounds.limits.headers.min(HEADERS_MAX);
-        let request = match Request::parse(head, &mut slots[..headers]) {
+        let mut request = match Request::parse(head, &mut slots[..headers]) {
             Ok(request) => request,
             Err(malformed) => {
                 return Self {
-                    stream: Err(malformed.into()),
+                    course: Course::Refuse(malformed.into()),
                     asked: Asked::default(),
                     keep_alive: false,
                     version: worker.with_table(RouteTable::version),
@@ -84,15 +124,20 @@ impl Plan {
             line = worker.output();
             access_log::begin(&request, &mut line);
         }
-        let (version, way) = worker.with_table(|table| (table.version(), way(table, &request)));
+        let (version, decision) =
+            worker.with_table(|table| (table.version(), decide(table, &request, sender, worker)));
         let framing = request.fields.framing;
         let bodiless = matches!(framing, Framing::Unsaid | Framing::Length(0));
         Self {
-            stream: way.map(|way| {
-                let mut bytes = worker.output();
-                request.encode(sender, way.pool.service.as_str(), &mut bytes);
-                stream(&request, way, bytes, &bounds, started)
-            }),
+            course: match decision {
+                Ok(Decision::Forward(way)) => {
+                    let mut bytes = worker.output();
+                    encode(&mut request, &way, sender, &mut bytes);
+                    Course::Forward(stream(&request, way, bytes, &bounds, started))
+                }
+                Ok(Decision::Answer(answer)) => Course::Answer(answer),
+                Err(error) => Course::Refuse(error),
+            },
             asked: asked(&request),
             keep_alive: request.keeps_alive() && bodiless && request.method != "CONNECT",
             version,
@@ -101,30 +146,165 @@ impl Plan {
     }
 }
 
-/// Finds where a request goes.
-fn way(table: &RouteTable, request: &Request<'_, '_>) -> Result<Way, Error> {
+impl<'b> Way<'b> {
+    /// Leads to the service that the host names.
+    fn plain(path: Cow<'b, str>, pool: &Arc<Pool>, balancer: Balancer) -> Self {
+        Self {
+            path,
+            pool: Arc::clone(pool),
+            balancer,
+            timeouts: RouteTimeouts::default(),
+            retries: RouteRetries::default(),
+            extras: None,
+            hold: Hold::default(),
+            mirrored: None,
+        }
+    }
+}
+
+/// Writes the head that an instance gets.
+fn encode(request: &mut Request<'_, '_>, way: &Way<'_>, sender: Sender, out: &mut Vec<u8>) {
+    let extras = way.extras.as_deref();
+    let rewritten = extras.and_then(|extras| extras.rewritten(&way.path));
+    let edits = extras.and_then(|extras| extras.request.as_ref());
+    if let Some(edits) = edits {
+        request.fields.leave_out(edits.dropped());
+    }
+    let onward = Onward {
+        path: rewritten.as_deref().unwrap_or(&way.path),
+        nameless: way.pool.service.as_str(),
+        host: extras.and_then(|extras| extras.host.as_deref()),
+        lines: edits.map_or(b"", |edits| edits.lines()),
+    };
+    request.encode(sender, onward, out);
+}
+
+/// Decides what a request comes to.
+fn decide<'b>(
+    table: &RouteTable,
+    request: &Request<'_, 'b>,
+    sender: Sender,
+    worker: &Worker,
+) -> Result<Decision<'b>, Error> {
     if request.method == "CONNECT" {
         return Err(Error::ConnectMethod);
     }
-    let unsynced = |error| match table.is_unsynced() {
+    let path = path(table, request.target).map_err(Malformed::Syntax)?;
+    let facets = Facets::new(
+        request.method,
+        request.fields.headers,
+        request.target.query(),
+        sender.address,
+        &table.routes().trusted_proxies,
+    );
+    let matched = table.find(request.host, &path, &facets);
+    let rule = match matched.ok_or_else(|| unknown(table, Error::UnknownHost))? {
+        Matched::Rule(rule) => rule,
+        Matched::Named(pool) if pool.is_empty() => return Err(Error::NoInstance),
+        Matched::Named(pool) => {
+            let balancer = table.routes().default_balancer;
+            return Ok(Decision::Forward(Way::plain(path, pool, balancer)));
+        }
+    };
+    let targets = match &rule.action {
+        Action::Forward(targets) => targets,
+        Action::Redirect(location) => {
+            let from = From {
+                scheme: scheme(request, sender),
+                authority: request.authority,
+                path: &path,
+                query: request.target.query(),
+            };
+            let answer = Answer::redirect(location.status(), location.of(from));
+            return Ok(Decision::Answer(edited(answer, rule)));
+        }
+        Action::Respond(respond) => {
+            return Ok(Decision::Answer(edited(Answer::fixed(respond), rule)));
+        }
+    };
+    let extras = rule.extras.as_ref();
+    let (pool, hold) = match extras.and_then(|extras| extras.sticky.as_ref()) {
+        None => (pool(table, targets, || worker.random())?, Hold::default()),
+        Some(sticky) => hold::find(table, targets, sticky, &facets, worker)?,
+    };
+    Ok(Decision::Forward(Way {
+        path,
+        pool: Arc::clone(pool),
+        hold,
+        mirrored: extras.and_then(|extras| mirrored(table, rule, extras, worker)),
+        balancer: rule.balancer,
+        timeouts: rule.timeouts,
+        retries: rule.retries,
+        extras: extras.map(Arc::clone),
+    }))
+}
+
+/// Changes the headers of an answer as its route says.
+fn edited(mut answer: Answer, rule: &Rule) -> Answer {
+    let extras = rule.extras.as_ref();
+    if let Some(edits) = extras.and_then(|extras| extras.response.as_ref()) {
+        answer.change(edits.dropped(), edits.lines());
+    }
+    answer
+}
+
+/// Decides whether a copy of a request goes to the route's mirror.
+fn mirrored(table: &RouteTable, rule: &Rule, extras: &Extras, worker: &Worker) -> Option<Mirrored> {
+    let (target, percent) = extras.mirror.as_ref()?;
+    if !percent.includes(worker.random()) {
+        return None;
+    }
+    let pool = table.pool_of(target)?;
+    Some(Mirrored {
+        pool: Arc::clone(pool),
+        balancer: rule.balancer,
+    })
+}
+
+/// Draws among those targets of a route that have somebody to ask.
+fn pool<'t>(
+    table: &'t RouteTable,
+    targets: &Targets,
+    draw: impl FnOnce() -> u64,
+) -> Result<&'t Arc<Pool>, Error> {
+    let mut is_known = false;
+    for target in targets.drawn(draw) {
+        if let Some(pool) = table.pool_of(target) {
+            if !pool.is_empty() {
+                return Ok(pool);
+            }
+            is_known = true;
+        }
+    }
+    match is_known {
+        true => Err(Error::NoInstance),
+        false => Err(unknown(table, Error::NoInstance)),
+    }
+}
+
+/// Says that something isn't there, unless that can't be known yet.
+fn unknown(table: &RouteTable, error: Error) -> Error {
+    match table.is_unsynced() {
         true => Error::Unsynced,
         false => error,
-    };
-    if table.refuses(request.target.path()) {
-        return Err(Malformed::Syntax("the path has dot segments").into());
     }
-    let matched = table
-        .find(request.host, request.target.path())
-        .ok_or_else(|| unsynced(Error::UnknownHost))?;
-    let pool = matched.pool.ok_or_else(|| unsynced(Error::NoInstance))?;
-    if pool.is_empty() {
-        return Err(Error::NoInstance);
+}
+
+/// Returns the scheme that the client has used, as far as a trusted proxy says it.
+fn scheme(request: &Request<'_, '_>, sender: Sender) -> Scheme {
+    let mut said = request.fields.values(Field::ForwardedProto);
+    match said.next().and_then(|value| tokens(value).next()) {
+        Some(first) if sender.trusted && first.eq_ignore_ascii_case(b"https") => Scheme::Https,
+        _ => Scheme::Http,
     }
-    Ok(Way {
-        pool: Arc::clone(pool),
-        balancer: matched.balancer,
-        timeouts: matched.timeouts,
-    })
+}
+
+/// Returns the path in the form in which it is routed.
+fn path<'b>(table: &RouteTable, target: Target<'b>) -> Result<Cow<'b, str>, &'static str> {
+    match target {
+        Target::Path(_) => normalize(target.path(), table.routes().path),
+        Target::Asterisk => Ok(Cow::Borrowed("*")),
+    }
 }
 
 fn asked(request: &Request<'_, '_>) -> Asked {
@@ -136,7 +316,7 @@ fn asked(request: &Request<'_, '_>) -> Asked {
 
 fn stream(
     request: &Request<'_, '_>,
-    way: Way,
+    way: Way<'_>,
     bytes: Vec<u8>,
     bounds: &Bounds,
     started: Instant,
@@ -150,6 +330,7 @@ fn stream(
             .unwrap_or(bounds.timeouts.stream_idle),
         ..bounds.timeouts
     };
+    let retries = way.retries.over(bounds.retries);
     Stream {
         outgoing: Outgoing {
             bytes,
@@ -159,15 +340,14 @@ fn stream(
                 Framing::Chunked => Body::chunked(Coding::Chunked, request.fields.nominated()),
             },
             is_repeatable: true,
-            kept_bytes_max: bounds.retries.body_bytes.bytes(),
+            kept_bytes_max: retries.body_bytes.bytes(),
         },
         terms: Terms {
             asked: asked(request),
             keep_alive: request.keeps_alive(),
             expects_continue: request.expects_continue(),
             wants_upgrade: request.wants_upgrade(),
-            request: bounds
-                .retries
+            request: retries
                 .per_try
                 .map_or(timeouts.request, |time| time.min(timeouts.request))
                 .get(),
@@ -181,8 +361,11 @@ fn stream(
         pool: way.pool,
         balancer: way.balancer,
         timeouts,
-        retries: bounds.retries,
+        retries,
         upstream_idle_max: bounds.limits.upstream_idle,
+        extras: way.extras,
+        hold: way.hold,
+        mirrored: way.mirrored,
         attempts: 0,
         asked: None,
     }

@@ -83,6 +83,21 @@ impl Pool {
         }
     }
 
+    /// Builds the pool of some instances of a service, with the endpoints of `whole`, its pool.
+    ///
+    /// They have turns of their own, which go on from those of `previous`.
+    pub(crate) fn of_subset(
+        service: &Service,
+        kinds: &[Balancer],
+        whole: &Self,
+        previous: Option<&Self>,
+    ) -> Self {
+        Self {
+            turns: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.turns)),
+            ..Self::build(service, kinds, Some(whole))
+        }
+    }
+
     /// Chooses an endpoint that hasn't been tried for this request.
     pub(crate) fn pick(
         &self,
@@ -110,6 +125,15 @@ impl Pool {
             let id = |member: &Member| member.endpoint.id.cmp(&instance.id);
             let at = tier.members.binary_search_by(id).ok()?;
             Some((tier.priority, &tier.members[at].endpoint))
+        })
+    }
+
+    /// Returns the endpoint of the instance with this id, if it may be asked.
+    pub(crate) fn named(&self, id: &str) -> Option<&Arc<Endpoint>> {
+        self.tiers.iter().find_map(|tier| {
+            let id = |member: &Member| member.endpoint.id.as_str().cmp(id);
+            let at = tier.members.binary_search_by(id).ok()?;
+            Some(&tier.members[at].endpoint)
         })
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::{
     AccessLog, Config, Endpoint, Limits, Metrics, Retries, RouteTable, Timeouts,
     health::{Alert, Outcome},
+    sticky::Keys,
 };
 
 /// Holds what all workers read: the routes, the settings, and where numbers and lines go.
@@ -19,6 +20,8 @@ use crate::{
 pub struct Shared {
     table: Arc<ArcSwap<RouteTable>>,
     settings: Arc<ArcSwap<Settings>>,
+    /// The key of this process, for a configuration without one.
+    own_keys: Keys,
     metrics: Arc<Metrics>,
     log: AccessLog,
     /// Where instances are told of that fail again and again, once somebody listens.
@@ -31,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) logs: bool,
+    pub(crate) sticky_keys: Keys,
 }
 
 /// Holds what a request is bounded by; small enough to be copied for each.
@@ -44,9 +48,12 @@ pub(crate) struct Bounds {
 impl Shared {
     /// Creates what workers share; `log` is used while `config` says so.
     pub fn new(config: &Config, table: RouteTable, log: AccessLog) -> Self {
+        let own_keys = own_keys();
+        let settings = Settings::of(config, &own_keys);
         Self {
             table: Arc::new(ArcSwap::from_pointee(table)),
-            settings: Arc::new(ArcSwap::from_pointee(Settings::of(config))),
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            own_keys,
             metrics: Arc::default(),
             log,
             alerts: OnceLock::new(),
@@ -62,7 +69,8 @@ impl Shared {
     ///
     /// Routes take effect with the table that is built from them.
     pub fn configure(&self, config: &Config) {
-        self.settings.store(Arc::new(Settings::of(config)));
+        let settings = Settings::of(config, &self.own_keys);
+        self.settings.store(Arc::new(settings));
     }
 
     /// Returns the route table that new requests use.
@@ -107,7 +115,7 @@ impl Shared {
 }
 
 impl Settings {
-    fn of(config: &Config) -> Self {
+    fn of(config: &Config, own_keys: &Keys) -> Self {
         Self {
             bounds: Bounds {
                 timeouts: config.timeouts,
@@ -116,6 +124,28 @@ impl Settings {
             },
             trusted_proxies: config.trusted_proxies.clone(),
             logs: config.access_log.enabled,
+            sticky_keys: sticky_keys(config, own_keys),
         }
+    }
+}
+
+/// Makes up keys that nobody else has.
+fn own_keys() -> Keys {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the system has random bytes");
+    Keys::own(bytes)
+}
+
+/// Loads the keys that a configuration names.
+fn sticky_keys(config: &Config, own: &Keys) -> Keys {
+    let loaded = config.sticky_key_file.as_deref().map(Keys::load);
+    match loaded {
+        Some(Ok(keys)) => keys,
+        // The configuration was checked; the file has changed since.
+        Some(Err(reason)) => {
+            tracing::warn!(%reason, "the keys of cookies can't be read, so one is made up");
+            own.clone()
+        }
+        None => own.clone(),
     }
 }

@@ -23,7 +23,9 @@ use crate::{
     http::Buffer,
     ledger::{Account, Ledger},
     metrics::{Counters, Metrics},
+    mirror::Mirrors,
     shared::{Bounds, Settings},
+    sticky::Keys,
     upstream::{Slot, Upstreams},
 };
 
@@ -53,6 +55,7 @@ pub struct Worker {
     buffers: RefCell<Vec<Buffer>>,
     outputs: RefCell<Vec<Vec<u8>>>,
     lines: RefCell<Vec<u8>>,
+    pub(crate) mirrors: Mirrors,
     connections: Cell<usize>,
     left: Notify,
     ticks: Cell<bool>,
@@ -72,6 +75,7 @@ impl Worker {
             buffers: RefCell::default(),
             outputs: RefCell::default(),
             lines: RefCell::default(),
+            mirrors: Mirrors::default(),
             connections: Cell::new(0),
             left: Notify::new(),
             ticks: Cell::new(false),
@@ -131,6 +135,11 @@ impl Worker {
 
     pub(crate) fn logs(&self) -> bool {
         self.settings.borrow_mut().load().logs
+    }
+
+    /// Reads the keys by which cookies are signed.
+    pub(crate) fn with_sticky_keys<T>(&self, read: impl FnOnce(&Keys) -> T) -> T {
+        read(&self.settings.borrow_mut().load().sticky_keys)
     }
 
     /// Tells whether a peer is believed what it says of clients before it.

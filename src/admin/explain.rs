@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dns::Zones;
 use http::{Response, StatusCode};
-use proxy::{Explanation, ServiceHealth};
+use proxy::{Explanation, Sample, ServiceHealth};
 use serde::Serialize;
 
 use super::{
@@ -60,21 +60,41 @@ struct Explained {
     health: Option<ServiceHealth>,
 }
 
-/// Explains where a request for `host` and `path` goes.
+/// Explains where a request for `host` and `path` goes; `method`, `query`, `header` (any number of them,
+/// as `Name: value`) and `client` say more of it.
 pub(super) async fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Problem> {
-    let host = query
-        .value("host")
-        .ok_or_else(|| Problem::bad_request("`host` is missing; give ?host=HOST&path=/PATH"))?;
-    let (host, path) = (
-        host.to_owned(),
-        query.value("path").unwrap_or("/").to_owned(),
-    );
+    let sample = sample(query).map_err(Problem::bad_request)?;
     let snapshot = admin.controls.snapshot();
     let table = admin.views.proxy().table();
-    let route = aside(move || table.explain(&host, &path, &snapshot)).await?;
+    let route = aside(move || table.explain(&sample, &snapshot)).await?;
     let health = match &route.service {
         Some(service) => admin.health.show(service).await,
         None => None,
     };
     aside(move || body::json(StatusCode::OK, &Explained { route, health })).await
+}
+
+fn sample(query: &Query) -> Result<Sample, String> {
+    let host = query
+        .value("host")
+        .ok_or("`host` is missing; give ?host=HOST&path=/PATH")?;
+    let mut sample = Sample::new(host, query.value("path").unwrap_or("/"));
+    if let Some(parameters) = query.value("query") {
+        sample.path = format!("{}?{parameters}", sample.path);
+    }
+    if let Some(method) = query.value("method") {
+        sample.method = method.to_owned();
+    }
+    for line in query.values("header") {
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| format!("`{line}` is not a header such as `Name: value`"))?;
+        let header = (name.trim().to_owned(), value.trim().to_owned());
+        sample.headers.push(header);
+    }
+    if let Some(client) = query.value("client") {
+        let address = client.parse();
+        sample.client = address.map_err(|_| format!("`{client}` is not an address"))?;
+    }
+    Ok(sample)
 }

@@ -100,7 +100,12 @@ impl Query {
 
     /// Returns the first value of this name.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        let mut named = self.0.iter().filter(|(key, _)| key == name);
-        named.next().map(|(_, value)| value.as_str())
+        self.values(name).next()
+    }
+
+    /// Lists all values of this name.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(move |(key, _)| key == name);
+        named.map(|(_, value)| value.as_str())
     }
 }

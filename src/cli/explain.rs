@@ -12,15 +12,31 @@ pub(super) struct Explain {
     /// A DNS name (web.svc.internal), or the URL of a request (http://shop.example.com/api)
     what: String,
     #[command(flatten)]
+    request: Request,
+    #[command(flatten)]
     client: Client,
     #[command(flatten)]
     output: OutputArgs,
 }
 
+/// What a request is like besides its URL
+#[derive(Debug, Args, Default)]
+struct Request {
+    /// The method of the request, GET unless given
+    #[arg(long)]
+    method: Option<String>,
+    /// A header of the request, `Name: value`; may be given several times
+    #[arg(long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// The address that the request comes from, this machine's unless given
+    #[arg(long)]
+    from: Option<String>,
+}
+
 impl Explain {
     pub(super) fn run(self) -> Result<(), Failure> {
         let path = match self.what.contains("://") {
-            true => route_path(&self.what)?,
+            true => route_path(&self.what, &self.request)?,
             false => format!(
                 "/v1/explain/dns/{}",
                 encode(self.what.trim_end_matches('.'))
@@ -34,14 +50,28 @@ impl Explain {
     }
 }
 
-fn route_path(text: &str) -> Result<String, Failure> {
+fn route_path(text: &str, request: &Request) -> Result<String, Failure> {
     let url = Url::parse(text)
         .map_err(|error| Failure::usage(format!("`{text}` is not a URL: {error}")))?;
     let Some(host) = url.host_str() else {
         return Err(Failure::usage(format!("`{text}` has no host")));
     };
-    let (host, path) = (encode(host), encode(url.path()));
-    Ok(format!("/v1/explain/route?host={host}&path={path}"))
+    let mut path = format!(
+        "/v1/explain/route?host={}&path={}",
+        encode(host),
+        encode(url.path())
+    );
+    let one = |name, value: Option<&str>| value.map(|value| (name, value.to_owned()));
+    let headers = request.headers.iter();
+    let more = one("query", url.query())
+        .into_iter()
+        .chain(one("method", request.method.as_deref()))
+        .chain(headers.map(|header| ("header", header.clone())))
+        .chain(one("client", request.from.as_deref()));
+    for (name, value) in more {
+        path.push_str(&format!("&{name}={}", encode(&value)));
+    }
+    Ok(path)
 }
 
 /// Writes a JSON value as an indented outline; the names are those of the JSON.
@@ -109,9 +139,20 @@ mod tests {
 
     #[test]
     fn a_url_becomes_host_and_path() {
+        let plain = Request::default();
         assert_eq!(
-            route_path("http://shop.example.com:8080/a b").unwrap(),
+            route_path("http://shop.example.com:8080/a b", &plain).unwrap(),
             "/v1/explain/route?host=shop.example.com&path=%2Fa%2520b"
+        );
+        let request = Request {
+            method: Some("PUT".to_owned()),
+            headers: vec!["x-a: b".to_owned()],
+            from: Some("10.0.0.1".to_owned()),
+        };
+        assert_eq!(
+            route_path("http://x/?a=b", &request).unwrap(),
+            "/v1/explain/route?host=x&path=%2F&query=a%3Db&method=PUT&header=x-a%3A+b\
+             &client=10.0.0.1"
         );
     }
 }

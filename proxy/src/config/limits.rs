@@ -21,6 +21,8 @@ pub struct Limits {
     pub upstream_idle: usize,
     /// The most health checks under way at a time; 256.
     pub checks: usize,
+    /// The most copies of requests that one worker has on their way to mirrors; 64.
+    pub mirrored: usize,
 }
 
 impl Default for Limits {
@@ -32,6 +34,7 @@ impl Default for Limits {
             connections: 16_384,
             upstream_idle: 64,
             checks: 256,
+            mirrored: 64,
         }
     }
 }

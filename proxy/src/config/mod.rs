@@ -1,12 +1,17 @@
 //! The section `[proxy]` of the configuration.
 
 mod limits;
+mod path;
 mod retries;
 mod route;
 mod service;
 mod timeouts;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
 use config::Problem;
 use ipnet::IpNet;
@@ -15,14 +20,18 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     limits::Limits,
+    path::{DotSegments, EncodedSlash, PathRules},
     retries::{Retries, Statuses},
-    route::{Route, RouteTimeouts},
+    route::{
+        HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteRetries,
+        RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, ValueMatch,
+    },
     service::{
         Check, CheckKind, CircuitLimits, Ejection, ServiceOptions, ServicePolicy, StatusRange, Told,
     },
     timeouts::Timeouts,
 };
-use crate::Balancer;
+use crate::{Balancer, route::coverage, sticky::Keys};
 
 /// Configures the proxy.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -36,8 +45,13 @@ pub struct Config {
     pub host_routing: bool,
     /// How an instance is chosen where the route doesn't say it.
     pub balancer: Balancer,
+    /// The file with the keys by which the cookies of `sticky` are signed, one in each line: the first
+    /// signs, those of the others are still taken. Without a file a key is made up at the start.
+    pub sticky_key_file: Option<PathBuf>,
     /// The networks of proxies whose `Forwarded` and `X-Forwarded-*` lines are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// In which form paths are routed and forwarded.
+    pub path: PathRules,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How much things may take.
@@ -92,7 +106,9 @@ impl Default for Config {
             routes: Vec::new(),
             host_routing: true,
             balancer: Balancer::default(),
+            sticky_key_file: None,
             trusted_proxies: Vec::new(),
+            path: PathRules::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             retries: Retries::default(),
@@ -116,10 +132,10 @@ impl Config {
                 problems.push(Problem::new(format!("listeners[{at}].listen"), reason));
             }
         }
-        for (at, route) in self.routes.iter().enumerate() {
-            let within = format!("routes[{at}]");
-            let found = route.problem(&self.routes[..at]);
-            problems.extend(found.map(|problem| problem.within(&within)));
+        problems.extend(self.route_problems());
+        let keys = self.sticky_key_file.as_deref().map(Keys::load);
+        if let Some(Err(reason)) = keys {
+            problems.push(Problem::new("sticky_key_file", reason));
         }
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());
@@ -139,11 +155,57 @@ impl Config {
         ServicePolicy::new(&self.defaults, self.services.get(name))
     }
 
+    /// Lists what may not be meant so, although it works; keys are those within `[proxy]`.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let covered = coverage::covered(self).into_iter();
+        let covered = covered.filter(|one| !one.is_twin);
+        covered
+            .map(|one| {
+                let why = match one.by_priority {
+                    true => "has a higher priority",
+                    false => "comes before it",
+                };
+                let reason = format!("never used: routes[{}] matches all of it and {why}", one.by);
+                Problem::new(format!("routes[{}]", one.place), reason)
+            })
+            .collect()
+    }
+
+    fn route_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut names = HashMap::new();
+        for (at, route) in self.routes.iter().enumerate() {
+            let within = format!("routes[{at}]");
+            let found = route.problems(self.path).into_iter();
+            problems.extend(found.map(|problem| problem.within(&within)));
+            if let Some(name) = &route.name
+                && let Some(other) = names.insert(name, at)
+            {
+                let reason = format!("`{name}` is what routes[{other}] is called");
+                problems.push(Problem::new(format!("routes[{at}].name"), reason));
+            }
+        }
+        let twins = coverage::covered(self)
+            .into_iter()
+            .filter(|one| one.is_twin);
+        problems.extend(twins.map(|one| {
+            let reason = format!(
+                "matches just what routes[{}] matches, and would never be used",
+                one.by
+            );
+            Problem::new(format!("routes[{}]", one.place), reason)
+        }));
+        problems
+    }
+
     /// Finds routes to services that aren't `known`, and options for such; keys are those within
     /// `[proxy]`.
     pub fn dangling(&self, known: impl Fn(&ServiceName) -> bool) -> Vec<Problem> {
         let routes = self.routes.iter().enumerate();
-        let routes = routes.map(|(at, route)| (format!("routes[{at}].service"), &route.service));
+        let routes = routes.flat_map(|(at, route)| {
+            let services = route.services();
+            services.map(move |(key, service)| (format!("routes[{at}].{key}"), service))
+        });
         let services = self.services.keys();
         let services = services.map(|name| (format!("services.{name}"), name));
         routes

@@ -72,7 +72,7 @@ impl Default for Retries {
 }
 
 impl Retries {
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    pub(in crate::config) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.attempts == 0 {
             let reason = "`0` attempts would answer no request".to_owned();

@@ -34,6 +34,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Tells whether `bytes` are the whole request.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_repeatable && self.body.is_done()
+    }
+
     /// Tells whether the body goes from the client's buffer to the endpoint without being kept.
     fn streams(&self) -> bool {
         !self.is_repeatable && self.body.is_plain()
@@ -68,6 +73,16 @@ pub(crate) struct Lines<'a> {
     pub(crate) from_client: &'a mut Buffer,
     pub(crate) from_upstream: &'a mut Buffer,
     pub(crate) to_client: &'a mut Vec<u8>,
+    pub(crate) changes: Changes<'a>,
+}
+
+/// Says what the client gets in another way than the endpoint sends it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changes<'a> {
+    /// Names of header lines that are left out, in lower case.
+    pub(crate) dropped: &'a [Box<str>],
+    /// More header lines, with their ends.
+    pub(crate) lines: &'a [u8],
 }
 
 /// Tells how an exchange went well.
@@ -113,6 +128,7 @@ pub(crate) enum Fault {
 struct Progress<'t> {
     timer: &'t Timer,
     terms: Terms,
+    changes: Changes<'t>,
     /// Some bytes of the request were sent.
     sent: Cell<bool>,
     /// All of the request was sent.
@@ -144,6 +160,7 @@ pub(crate) async fn run(
     let progress = Progress {
         timer,
         terms,
+        changes: lines.changes,
         sent: Cell::new(false),
         request_done: Cell::new(false),
         awaits_client: Cell::new(false),

@@ -197,19 +197,23 @@ fn read_response(
 ) -> Result<Next, Malformed> {
     let terms = &progress.terms;
     let mut slots = slots();
-    let response = Response::parse(head, &mut slots[..terms.headers])?;
+    let mut response = Response::parse(head, &mut slots[..terms.headers])?;
+    let changes = progress.changes;
+    if !changes.dropped.is_empty() {
+        response.leave_out(changes.dropped);
+    }
     if response.status == 101 {
         let expected = terms.wants_upgrade && response.upgrades();
         if !expected {
             return Err(Malformed::Syntax("nobody asked for another protocol"));
         }
-        response.encode_interim(out);
+        response.encode_interim(changes.lines, out);
         return Ok(Next::Switched);
     }
     if response.is_interim() {
         let asked = response.status != 100 || terms.expects_continue;
         if asked && terms.asked.version == Version::Http11 {
-            response.encode_interim(out);
+            response.encode_interim(b"", out);
         }
         return Ok(Next::Interim {
             continues: response.status == 100,
@@ -220,7 +224,7 @@ fn read_response(
     let whole = progress.request_done.get() && response.has_end(terms.asked);
     let keeps_client = terms.keep_alive && whole && !is_closing();
     progress.ends_by_close.set(!response.has_end(terms.asked));
-    response.encode(terms.asked, keeps_client, out);
+    response.encode(terms.asked, keeps_client, changes.lines, out);
     let now = Instant::now();
     let reply = Reply {
         status: response.status,

@@ -228,6 +228,17 @@ impl<'h, 'b> Fields<'h, 'b> {
         }
     }
 
+    /// Has all lines that belong to client and server and look like one of these names, in lower case,
+    /// left out when lines are copied.
+    pub(crate) fn leave_out(&mut self, names: &[Box<str>]) {
+        for (header, kind) in self.headers.iter().zip(&mut self.kinds) {
+            let named = || names.iter().any(|name| looks_like(header.name, name));
+            if *kind == Field::EndToEnd && named() {
+                *kind = Field::HopByHop;
+            }
+        }
+    }
+
     /// Returns the names that `Connection` nominates, for the trailers.
     pub(crate) fn nominated(&self) -> Vec<Box<[u8]>> {
         let names = self.connection.nominated.iter();
@@ -238,6 +249,15 @@ impl<'h, 'b> Fields<'h, 'b> {
         let same = |one: &&[u8]| one.eq_ignore_ascii_case(name.as_bytes());
         self.connection.nominated.iter().any(same)
     }
+}
+
+/// Tells whether a server that reads `_` as `-` (CGI does) could take one name for the other.
+fn looks_like(name: &str, other: &str) -> bool {
+    let same = |(a, b): (u8, u8)| match (a, b) {
+        (b'_' | b'-', b'_' | b'-') => true,
+        (a, b) => a.eq_ignore_ascii_case(&b),
+    };
+    name.len() == other.len() && name.bytes().zip(other.bytes()).all(same)
 }
 
 /// Splits a list of tokens at its commas, without the white space around them.

@@ -97,9 +97,16 @@ impl<'h, 'b> Response<'h, 'b> {
             || matches!(self.fields.framing, Framing::Length(_))
     }
 
-    /// Appends the head as the client gets it; `keep_alive` says whether the connection stays.
-    pub(crate) fn encode(&self, asked: Asked, keep_alive: bool, out: &mut Vec<u8>) {
+    /// Has lines with these names, in lower case, left out.
+    pub(crate) fn leave_out(&mut self, names: &[Box<str>]) {
+        self.fields.leave_out(names);
+    }
+
+    /// Appends the head as the client gets it; `keep_alive` says whether the connection stays, and
+    /// `more` are lines of ours.
+    pub(crate) fn encode(&self, asked: Asked, keep_alive: bool, more: &[u8], out: &mut Vec<u8>) {
         self.encode_lines(out);
+        out.extend_from_slice(more);
         let http11 = asked.version == Version::Http11;
         let bodiless = self.has_no_body(asked);
         match self.fields.framing {
@@ -131,9 +138,10 @@ impl<'h, 'b> Response<'h, 'b> {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Appends the head of a 1xx as the client gets it.
-    pub(crate) fn encode_interim(&self, out: &mut Vec<u8>) {
+    /// Appends the head of a 1xx as the client gets it; `more` are lines of ours.
+    pub(crate) fn encode_interim(&self, more: &[u8], out: &mut Vec<u8>) {
         self.encode_lines(out);
+        out.extend_from_slice(more);
         if self.upgrades() {
             out.extend_from_slice(b"Connection: upgrade\r\n");
             self.fields
@@ -190,7 +198,7 @@ mod tests {
         let mut slots = slots();
         let response = Response::parse(text.as_bytes(), &mut slots).unwrap();
         let mut out = Vec::new();
-        response.encode(asked, keep_alive, &mut out);
+        response.encode(asked, keep_alive, b"", &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -72,11 +72,30 @@ pub(crate) struct Counters {
     pub(crate) upstream_connect_failures: Count,
     pub(crate) upstream_idle: Count,
     pub(crate) log_lines_dropped: Count,
+    /// By [`Mirroring`].
+    pub(crate) mirrored: [Count; Mirroring::NAMES.len()],
     pub(crate) duration: Histogram,
+}
+
+/// Says what has become of the copy of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mirroring {
+    /// It was answered.
+    Sent,
+    /// Nobody was there, or nobody answered.
+    Failed,
+    /// There was none, as the request was too large to be kept, or broke off, or was for a tunnel.
+    NotWhole,
+    /// There was none, as too many were on their way.
+    Busy,
 }
 
 /// Describes a number: its name, what it is, and where each worker has it.
 type Description = (&'static str, &'static str, fn(&Counters) -> &Count);
+
+impl Mirroring {
+    const NAMES: [&'static str; 4] = ["sent", "failed", "not_whole", "busy"];
+}
 
 impl Metrics {
     /// Makes the counters of one more worker.
@@ -176,6 +195,17 @@ impl Metrics {
         for (index, code) in Error::CODES.into_iter().enumerate() {
             let count = self.sum(|counters| &counters.errors[index]);
             let labels = [("reason", code)];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "signpost_proxy_mirrored_requests",
+            "Requests that were to be mirrored, by what became of the copy",
+            None,
+            MetricType::Counter,
+        )?;
+        for (index, name) in Mirroring::NAMES.into_iter().enumerate() {
+            let count = self.sum(|counters| &counters.mirrored[index]);
+            let labels = [("result", name)];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         Ok(())

@@ -1,18 +1,33 @@
 //! The route table: which service a request goes to.
 
-use std::{collections::HashMap, sync::Arc};
+pub(crate) mod action;
+pub(crate) mod conditions;
+pub(crate) mod coverage;
+pub(crate) mod edits;
+pub(crate) mod extras;
+pub(crate) mod facets;
+mod index;
+pub(crate) mod path;
+pub(crate) mod pattern;
+mod pools;
+pub(crate) mod redirect;
+mod routes;
+pub(crate) mod rule;
+
+use std::{net::Ipv4Addr, sync::Arc};
 
 use foldhash::fast::RandomState;
 use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
-use registry::{Change, Service, ServiceName, Snapshot};
+use registry::{Change, ServiceName, Snapshot};
 use smallvec::SmallVec;
 
-use crate::{Balancer, Config, Endpoint, config, pool::Pool};
+use self::{action::Target, facets::Facets, pools::Pools, routes::Routes, rule::Rule};
+use crate::{Config, Endpoint, pool::Pool};
 
 /// The longest host that is looked up, in bytes (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 
-type Pools = GenericHashMap<ServiceName, Arc<Pool>, RandomState, DefaultSharedPtr>;
+type AllPools = GenericHashMap<ServiceName, Pools, RandomState, DefaultSharedPtr>;
 
 /// Leads from host and path to a service; immutable, made anew for every snapshot.
 ///
@@ -23,36 +38,16 @@ pub struct RouteTable {
     version: u64,
     unsynced: bool,
     routes: Arc<Routes>,
-    pools: Pools,
+    pools: AllPools,
 }
 
-/// Holds what the configuration says of routes.
-#[derive(Debug)]
-pub(crate) struct Routes {
-    /// As they stand in the configuration.
-    pub(crate) all: Vec<config::Route>,
-    /// Places in `all`, the longest path first.
-    exact: HashMap<String, Vec<usize>, RandomState>,
-    /// By what follows `*.`.
-    below: HashMap<String, Vec<usize>, RandomState>,
-    any: Vec<usize>,
-    /// The domains in which services have names, the longest first; `None` without host routing.
-    domains: Option<Vec<String>>,
-    /// Some route depends on the path.
-    by_path: bool,
-    default_balancer: Balancer,
-}
-
-/// Says where a request goes.
+/// Says what a request is for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Matched<'t> {
-    /// The route's place in the configuration; `None` when the host named the service.
-    pub(crate) route: Option<usize>,
-    pub(crate) service: &'t ServiceName,
-    /// Absent when no source knows the service.
-    pub(crate) pool: Option<&'t Arc<Pool>>,
-    pub(crate) balancer: Balancer,
-    pub(crate) timeouts: config::RouteTimeouts,
+pub(crate) enum Matched<'t> {
+    /// A route.
+    Rule(&'t Rule),
+    /// The service that its host names.
+    Named(&'t Arc<Pool>),
 }
 
 impl RouteTable {
@@ -71,7 +66,10 @@ impl RouteTable {
             .iter()
             .map(|(name, service)| {
                 let before = previous.and_then(|table| table.pools.get(name));
-                (name.clone(), routes.pool(service, before))
+                (
+                    name.clone(),
+                    Pools::build(service, routes.wants(name), before),
+                )
             })
             .collect();
         Self {
@@ -93,8 +91,9 @@ impl RouteTable {
         for change in new.changes_since(old) {
             match change {
                 Change::Put(name, service) => {
-                    let pool = self.routes.pool(service, self.pools.get(name));
-                    table.pools.insert(name.clone(), pool);
+                    let wants = self.routes.wants(name);
+                    let pools = Pools::build(service, wants, self.pools.get(name));
+                    table.pools.insert(name.clone(), pools);
                 }
                 Change::Remove(name) => {
                     table.pools.remove(name);
@@ -102,6 +101,17 @@ impl RouteTable {
             }
         }
         table
+    }
+
+    /// Returns the service to which a GET without headers goes; of several, the first.
+    ///
+    /// `host` has no port, and `path` is one that needs no change.
+    pub fn service(&self, host: &str, path: &str) -> Option<&ServiceName> {
+        let facets = Facets::new("GET", &[], None, Ipv4Addr::LOCALHOST.into(), &[]);
+        match self.find(host, path, &facets)? {
+            Matched::Rule(rule) => Some(&rule.action.targets().first()?.service),
+            Matched::Named(pool) => Some(&pool.service),
+        }
     }
 
     /// Returns the version of the snapshot it was made of.
@@ -120,38 +130,30 @@ impl RouteTable {
 
     /// Finds where a request goes: a route first, else the service that the host names.
     ///
-    /// `host` has no port and no final dot; its case doesn't matter.
-    pub(crate) fn find(&self, host: &str, path: &str) -> Option<Matched<'_>> {
+    /// `host` has no port and no final dot; its case doesn't matter. `path` is in its [normal
+    /// form](path::normalize).
+    pub(crate) fn find(&self, host: &str, path: &str, facets: &Facets<'_>) -> Option<Matched<'_>> {
         let mut lower: SmallVec<[u8; 256]> = SmallVec::new();
         if host.len() <= HOST_BYTES_MAX {
             lower.extend_from_slice(host.as_bytes());
             lower.make_ascii_lowercase();
         }
         let host = std::str::from_utf8(&lower).expect("lower case of a string is a string");
-        if let Some(place) = self.routes.find(host, path) {
-            let route = &self.routes.all[place];
-            return Some(Matched {
-                route: Some(place),
-                service: &route.service,
-                pool: self.pools.get(&route.service),
-                balancer: route.balancer.unwrap_or(self.routes.default_balancer),
-                timeouts: route.timeouts,
-            });
+        if let Some(rule) = self.routes.find(host, path, facets) {
+            return Some(Matched::Rule(rule));
         }
         let mut names = self.routes.names(host);
-        let pool = names.find_map(|name| self.pools.get(name))?;
-        Some(Matched {
-            route: None,
-            service: &pool.service,
-            pool: Some(pool),
-            balancer: self.routes.default_balancer,
-            timeouts: config::RouteTimeouts::default(),
-        })
+        let pools = names.find_map(|name| self.pools.get(name))?;
+        Some(Matched::Named(&pools.whole))
     }
 
-    /// Tells whether a path is one that a server may take for another one than the routes do.
-    pub(crate) fn refuses(&self, path: &str) -> bool {
-        self.routes.by_path && has_dot_segment(path)
+    /// Returns the pool that a route leads to; `None` when no source knows the service.
+    pub(crate) fn pool_of(&self, target: &Target) -> Option<&Arc<Pool>> {
+        let pools = self.pools.get(&target.service)?;
+        match target.subset {
+            None => Some(&pools.whole),
+            Some(_) => pools.subset(target.place),
+        }
     }
 
     /// Tells whether there is a service of this name.
@@ -161,132 +163,20 @@ impl RouteTable {
 
     /// Returns the pool of a service.
     pub(crate) fn pool(&self, service: &ServiceName) -> Option<&Arc<Pool>> {
-        self.pools.get(service)
+        Some(&self.pools.get(service)?.whole)
     }
 
     /// Tells whether an endpoint may get new requests.
     pub(crate) fn contains(&self, service: &ServiceName, endpoint: &Arc<Endpoint>) -> bool {
-        let pool = self.pools.get(service);
-        pool.is_some_and(|pool| pool.contains(endpoint))
+        let pools = self.pools.get(service);
+        pools.is_some_and(|pools| pools.whole.contains(endpoint))
     }
-}
-
-impl Routes {
-    fn build(config: &Config, domains: &[String]) -> Self {
-        let mut routes = Self {
-            all: config.routes.clone(),
-            exact: HashMap::default(),
-            below: HashMap::default(),
-            any: Vec::new(),
-            domains: config.host_routing.then(|| normal_domains(domains)),
-            by_path: config
-                .routes
-                .iter()
-                .any(|one| !one.normal_path().is_empty()),
-            default_balancer: config.balancer,
-        };
-        let mut places: Vec<usize> = (0..config.routes.len()).collect();
-        // Stable: of two routes that match the same the first one is used.
-        places.sort_by_key(|place| std::cmp::Reverse(config.routes[*place].normal_path().len()));
-        for place in places {
-            let list = match config.routes[place].normal_host() {
-                None => &mut routes.any,
-                Some(host) => match host.strip_prefix("*.") {
-                    Some(below) => routes.below.entry(below.to_owned()).or_default(),
-                    None => routes.exact.entry(host).or_default(),
-                },
-            };
-            list.push(place);
-        }
-        routes
-    }
-
-    /// Builds a service's pool with the balancers that its routes ask for.
-    fn pool(&self, service: &Service, previous: Option<&Arc<Pool>>) -> Arc<Pool> {
-        let mut kinds: SmallVec<[Balancer; 2]> = SmallVec::new();
-        kinds.push(self.default_balancer);
-        for route in &self.all {
-            let kind = route.balancer.filter(|_| route.service == service.name);
-            if let Some(kind) = kind.filter(|kind| !kinds.contains(kind)) {
-                kinds.push(kind);
-            }
-        }
-        Arc::new(Pool::build(service, &kinds, previous.map(Arc::as_ref)))
-    }
-
-    /// Finds the most specific route: by host before by wildcard before any; then by the longest
-    /// path.
-    fn find(&self, host: &str, path: &str) -> Option<usize> {
-        if self.all.is_empty() {
-            return None;
-        }
-        let first = |places: &Vec<usize>| {
-            let mut places = places.iter().copied();
-            places.find(|place| is_below(path, self.all[*place].normal_path()))
-        };
-        self.exact
-            .get(host)
-            .and_then(first)
-            .or_else(|| parents(host).find_map(|parent| self.below.get(parent).and_then(first)))
-            .or_else(|| first(&self.any))
-    }
-
-    /// Lists the services that a host may name: without a domain that it ends in, then as it is.
-    fn names<'h>(&self, host: &'h str) -> impl Iterator<Item = &'h str> {
-        let domains = self.domains.as_deref();
-        let without = domains.unwrap_or_default().iter().filter_map(|domain| {
-            let name = host.strip_suffix(domain.as_str())?;
-            name.strip_suffix('.')
-        });
-        without.chain(domains.map(|_| host))
-    }
-}
-
-/// Puts the domains into the form in which hosts are compared, the longest first.
-fn normal_domains(domains: &[String]) -> Vec<String> {
-    let normal = |domain: &String| domain.trim_end_matches('.').to_ascii_lowercase();
-    let mut domains: Vec<_> = domains.iter().map(normal).collect();
-    domains.sort_by_key(|domain| std::cmp::Reverse(domain.len()));
-    domains
-}
-
-/// Lists what a host is below of: for `a.b.c` it is `b.c`, then `c`.
-fn parents(host: &str) -> impl Iterator<Item = &str> {
-    host.match_indices('.').map(|(at, _)| &host[at + 1..])
 }
 
 /// Tells whether a path is `prefix` or lies below it; `prefix` has no final slash.
-///
-/// Several slashes are one: most servers see them so, and `//admin` shouldn't pass by a route.
 pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
-    let mut rest = merged(path);
-    let begins = merged(prefix).all(|byte| rest.next() == Some(byte));
-    begins && (prefix.is_empty() || matches!(rest.next(), None | Some(b'/')))
-}
-
-/// Lists the bytes of a path without the slashes that follow another one.
-fn merged(path: &str) -> impl Iterator<Item = u8> {
-    let mut before = 0;
-    path.bytes().filter(move |byte| {
-        let again = (*byte, before) == (b'/', b'/');
-        before = *byte;
-        !again
-    })
-}
-
-/// Tells whether a segment of the path is `.` or `..` (RFC 3986, section 3.3), however encoded.
-fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let after = |rest: &str| match rest.as_bytes() {
-            [b'.', ..] => Some(1),
-            [b'%', b'2', b'e' | b'E', ..] => Some(3),
-            _ => None,
-        };
-        after(segment).is_some_and(|one| {
-            let rest = &segment[one..];
-            rest.is_empty() || after(rest) == Some(rest.len())
-        })
-    })
+    let rest = path.strip_prefix(prefix);
+    rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

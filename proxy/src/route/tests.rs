@@ -1,7 +1,11 @@
 use proptest::{collection::btree_map, prelude::*};
-use registry::testing;
+use registry::{Service, testing};
 
-use super::*;
+use super::{
+    pattern::{HostPattern, PathPattern},
+    *,
+};
+use crate::{Balancer, config};
 
 fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
     let text = |text: &&str| (!text.is_empty()).then(|| (*text).to_owned());
@@ -11,9 +15,8 @@ fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
             .map(|(host, path, service)| config::Route {
                 host: text(host),
                 path_prefix: text(path),
-                service: service.parse().unwrap(),
-                balancer: None,
-                timeouts: config::RouteTimeouts::default(),
+                service: Some(service.parse().unwrap()),
+                ..config::Route::default()
             })
             .collect(),
         ..Config::default()
@@ -25,10 +28,35 @@ fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
     RouteTable::build(&config, &domains, &testing::snapshot(7, services), None)
 }
 
+/// The table of routes in TOML, each to a service that doesn't exist.
+fn table_of(routes: &str) -> RouteTable {
+    let config: Config = toml::from_str(routes).unwrap();
+    assert_eq!(config.problems(), []);
+    RouteTable::build(&config, &[], &testing::snapshot(7, []), None)
+}
+
+/// A GET from this machine without header lines.
+fn plain() -> Facets<'static> {
+    Facets::new("GET", &[], None, [127, 0, 0, 1].into(), &[])
+}
+
 fn service<'t>(table: &'t RouteTable, host: &str, path: &str) -> Option<&'t str> {
-    table
-        .find(host, path)
-        .map(|matched| matched.service.as_str())
+    table.find(host, path, &plain()).map(name)
+}
+
+/// The service that a request goes to.
+fn name(matched: Matched<'_>) -> &str {
+    match matched {
+        Matched::Rule(rule) => rule.action.targets()[0].service.as_str(),
+        Matched::Named(pool) => pool.service.as_str(),
+    }
+}
+
+fn rule(matched: Option<Matched<'_>>) -> Option<&Rule> {
+    match matched? {
+        Matched::Rule(rule) => Some(rule),
+        Matched::Named(_) => None,
+    }
 }
 
 #[test]
@@ -58,7 +86,7 @@ fn without_host_routing_only_routes_count() {
     };
     let snapshot = testing::snapshot(1, [testing::service("web", &[("a", 1)])]);
     let table = RouteTable::build(&config, &[], &snapshot, None);
-    assert!(table.find("web", "/").is_none());
+    assert!(table.find("web", "/", &plain()).is_none());
 }
 
 #[test]
@@ -96,35 +124,76 @@ fn the_most_specific_route_counts() {
 #[test]
 fn a_route_comes_before_a_service_of_the_same_name_and_stays_without_instances() {
     let table = table(&[("web", "", "other")], &["web"]);
-    let matched = table.find("web", "/").unwrap();
-    assert_eq!(matched.service.as_str(), "other");
-    assert!(matched.pool.is_none());
+    let rule = rule(table.find("web", "/", &plain())).unwrap();
+    let target = &rule.action.targets()[0];
+    assert_eq!(target.service.as_str(), "other");
+    assert!(table.pool_of(target).is_none());
 }
 
 #[test]
 fn a_route_may_have_a_balancer_of_its_own() {
     let config = Config {
         routes: vec![config::Route {
-            host: None,
-            path_prefix: None,
-            service: "web".parse().unwrap(),
+            service: Some("web".parse().unwrap()),
             balancer: Some(Balancer::RoundRobin),
-            timeouts: config::RouteTimeouts::default(),
+            ..config::Route::default()
         }],
         ..Config::default()
     };
     let snapshot = testing::snapshot(1, [testing::service("web", &[("a", 1)])]);
     let table = RouteTable::build(&config, &[], &snapshot, None);
-    let matched = table.find("x", "/").unwrap();
-    assert_eq!(matched.balancer, Balancer::RoundRobin);
-    assert!(
-        matched
-            .pool
-            .unwrap()
-            .pick(matched.balancer, 0, &[])
-            .is_some()
-    );
-    assert!(matched.pool.unwrap().pick(Balancer::P2c, 0, &[]).is_some());
+    let rule = rule(table.find("x", "/", &plain())).unwrap();
+    assert_eq!(rule.balancer, Balancer::RoundRobin);
+    let pool = table.pool_of(&rule.action.targets()[0]).unwrap();
+    assert!(pool.pick(rule.balancer, 0, &[]).is_some());
+    assert!(pool.pick(Balancer::P2c, 0, &[]).is_some());
+}
+
+#[test]
+fn a_subset_is_made_anew_when_its_service_changes() {
+    let config: Config = toml::from_str(
+        "[[routes]]\nhost = 'v2'\nservice = 'web'\n\
+         subset = { tags = ['v2'], attributes = { track = 'canary' } }\n\
+         [[routes]]\nsplit = [{ service = 'web', weight = 1, subset = { tags = ['v1'] } }]",
+    )
+    .unwrap();
+    assert_eq!(config.problems(), []);
+    let instance = |id: &str, tag: &str, track: &str| {
+        let mut instance = testing::instance(id, "127.0.0.1", 1);
+        instance.tags = Box::new([tag.into()]);
+        instance.attributes.insert("track".into(), track.into());
+        instance
+    };
+    let services = |last: &str| {
+        let all = [
+            instance("a", "v1", "canary"),
+            instance("b", "v2", "stable"),
+            instance("c", "v2", "canary"),
+            instance(last, "v2", "canary"),
+        ];
+        [testing::service_of("web", all)]
+    };
+    let old = testing::snapshot(1, services("d"));
+    let before = RouteTable::build(&config, &[], &old, None);
+    let ids = |table: &RouteTable, host: &str| {
+        let rule = rule(table.find(host, "/", &plain())).unwrap();
+        let pool = table.pool_of(&rule.action.targets()[0]).unwrap();
+        let mut tried = Vec::new();
+        while let Some(next) = pool.pick(rule.balancer, 0, &tried).map(Arc::clone) {
+            assert!(table.contains(&pool.service, &next), "{next:?}");
+            tried.push(next);
+        }
+        let mut ids: Vec<_> = tried.iter().map(|one| one.id.to_string()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(&before, "v2"), ["c", "d"]);
+    assert_eq!(ids(&before, "x"), ["a"]);
+    let new = testing::snapshot(2, services("e"));
+    let after = before.update(&old, &new);
+    assert_eq!(ids(&after, "v2"), ["c", "e"]);
+    let reloaded = RouteTable::build(&config, &[], &new, Some(&after));
+    assert_eq!(ids(&reloaded, "v2"), ["c", "e"]);
 }
 
 /// What a table says of all services, to compare two.
@@ -132,7 +201,8 @@ fn contents(table: &RouteTable) -> Vec<(String, bool, Vec<String>)> {
     let mut all: Vec<_> = table
         .pools
         .iter()
-        .map(|(name, pool)| {
+        .map(|(name, pools)| {
+            let pool = &pools.whole;
             let mut tried = Vec::new();
             while let Some(next) = pool.pick(Balancer::P2c, 0, &tried).map(Arc::clone) {
                 tried.push(next);
@@ -168,7 +238,8 @@ proptest! {
         prop_assert_eq!(contents(&updated), contents(&fresh));
         prop_assert_eq!(updated.version(), 2);
         // Who is in both tables at one address is one endpoint, counters and all.
-        for (name, pool) in &before.pools {
+        for (name, pools) in &before.pools {
+            let pool = &pools.whole;
             let mut tried = Vec::new();
             while let Some(endpoint) = pool.pick(Balancer::P2c, 0, &tried).map(Arc::clone) {
                 let at_same_address = new.service(name.as_str()).is_some_and(|service| {
@@ -182,46 +253,164 @@ proptest! {
     }
 }
 
+/// Routes of all kinds, `service` numbered by their places.
+fn all_kinds(paths_per_host: usize) -> String {
+    let hosts = [
+        "",
+        "host = 'a.b.c'",
+        "host = '*.b.c'",
+        "host = '*.c'",
+        "host = 'a'",
+    ];
+    let mut paths = vec![
+        "",
+        "path = '/a'",
+        "path = '/a/b'",
+        "path_prefix = '/a'",
+        "path_prefix = '/a/b/c'",
+        "path_regex = '/a/?.*'",
+        "path_regex = '/[ab]'",
+    ];
+    let more: Vec<_> = (0..paths_per_host)
+        .map(|n| format!("path_prefix = '/a/{n}'"))
+        .collect();
+    paths.extend(more.iter().map(String::as_str));
+    let conditions = [
+        "",
+        "methods = ['GET']",
+        "methods = ['PUT']\npriority = 1",
+        "methods = ['PUT']\nheaders = [{ name = 'a', present = false }]",
+    ];
+    let mut text = String::new();
+    for (n, conditions) in conditions.into_iter().enumerate() {
+        for host in hosts {
+            for (m, path) in paths.iter().enumerate() {
+                // Not all of them, so that the less specific ones are needed too.
+                if (n + m) % 2 == 0 {
+                    let route =
+                        format!("[[routes]]\n{host}\n{path}\n{conditions}\nservice = 'x'\n");
+                    text.push_str(&route);
+                }
+            }
+        }
+    }
+    text
+}
+
 #[test]
-fn several_slashes_are_one() {
-    for (path, prefix, below) in [
-        ("//api", "/api", true),
-        ("/api//v1", "/api", true),
-        ("/api//v1", "/api/v1", true),
-        ("//apiary", "/api", false),
-        ("/api/v1", "//api", true),
-        ("/ap", "/api", false),
-        ("//", "", true),
-    ] {
-        assert_eq!(is_below(path, prefix), below, "{path} {prefix}");
+fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
+    for paths_per_host in [0, 40] {
+        let table = table_of(&all_kinds(paths_per_host));
+        let rules = table.routes().rules();
+        let hosts = ["", "a.b.c", "x.b.c", "b.c", "x.y.b.c", "x.c", "a", "b"];
+        let paths = [
+            "/", "/a", "/a/", "/a/b", "/a/b/c/d", "/b", "/a/7", "/a/7/x", "/a/777", "*",
+        ];
+        let methods = ["GET", "PUT", "POST"];
+        let config: Config = toml::from_str(&all_kinds(paths_per_host)).unwrap();
+        let covered = coverage::covered(&config);
+        assert!(!covered.is_empty());
+        for (host, path) in hosts
+            .iter()
+            .flat_map(|host| paths.map(|path| (*host, path)))
+        {
+            for method in methods {
+                let facets = Facets::new(method, &[], None, [127, 0, 0, 1].into(), &[]);
+                let found = rule(table.find(host, path, &facets));
+                let matches = |rule: &&Rule| {
+                    rule.host.matches(host) && rule.path.matches(path) && rule.holds(&facets)
+                };
+                let first = rules.iter().find(matches);
+                assert_eq!(
+                    found.map(|rule| rule.place),
+                    first.map(|rule| rule.place),
+                    "{method} {host} {path}"
+                );
+                let is_used =
+                    |one: &coverage::Covered| first.is_some_and(|rule| rule.place == one.place);
+                assert!(!covered.iter().any(is_used), "{method} {host} {path}");
+            }
+        }
     }
 }
 
 #[test]
-fn segments_of_dots_are_found_however_written() {
-    for path in [
-        "/a/../b",
-        "/..",
-        "/./a",
-        "/a/%2e%2E",
-        "/.%2e/",
-        "/%2e/x",
-        "/a/.",
+fn the_order_is_priority_then_host_then_path_then_conditions_then_place() {
+    let all = [
+        "",
+        "methods = ['GET']",
+        "path_prefix = '/a'",
+        "path_prefix = '/a/b'",
+        "path_regex = '/a.*'",
+        "path = '/a'",
+        "path = '/a'\nmethods = ['GET']",
+        "path = '/a'\nquery = [{ name = 'x' }, { name = 'y' }]",
+        "host = '*.c'",
+        "host = '*.b.c'",
+        "host = 'c'",
+        "priority = 2",
+        "priority = -1\nhost = 'c'\npath = '/a'",
+        "path = '/a'\nclients = ['10.0.0.0/8']",
+    ];
+    let text = all.map(|route| format!("[[routes]]\n{route}\nservice = 'web'\n"));
+    let table = table_of(&text.concat());
+    let places = table.routes().rules().iter().map(|rule| rule.place);
+    let places: Vec<_> = places.collect();
+    assert_eq!(places, [11, 10, 9, 8, 7, 6, 13, 5, 4, 3, 2, 1, 0, 12]);
+}
+
+#[test]
+fn conditions_are_looked_at_in_lines_query_and_address() {
+    let table = table_of(
+        "[[routes]]\nmethods = ['PUT']\nservice = 'put'\n\
+         [[routes]]\nheaders = [{ name = 'X-Canary', regex = 'y(es)?' }]\nservice = 'canary'\n\
+         [[routes]]\nquery = [{ name = 'v', prefix = '2.' }, { name = 'old', present = false }]\n\
+         service = 'second'\n\
+         [[routes]]\nclients = ['192.0.2.0/24']\nservice = 'near'\n\
+         [[routes]]\nheaders = [{ name = 'a' }, { name = 'a', present = false }]\nservice = 'never'\n\
+         [[routes]]\nservice = 'rest'",
+    );
+    let line = |name, value: &'static str| httparse::Header {
+        name,
+        value: value.as_bytes(),
+    };
+    let yes = [line("x-canary", "no"), line("X-CANARY", "yes")];
+    let no = [line("x-canary", "yesno"), line("a", "")];
+    let (here, near) = ([127, 0, 0, 1].into(), [192, 0, 2, 7].into());
+    for (method, headers, query, peer, expected) in [
+        ("PUT", &no[..], None, here, "put"),
+        ("GET", &yes, None, here, "canary"),
+        ("GET", &no, Some("v=2%2E1"), here, "second"),
+        ("GET", &no, Some("v=2.1&old"), here, "rest"),
+        ("GET", &no, Some("v=12."), near, "near"),
+        ("GET", &[], None, here, "rest"),
     ] {
-        assert!(has_dot_segment(path), "{path}");
+        let facets = Facets::new(method, headers, query, peer, &[]);
+        let found = name(table.find("x", "/", &facets).unwrap());
+        assert_eq!(found, expected, "{method} {query:?} {peer}");
     }
-    for path in [
-        "/",
-        "/...",
-        "/.a",
-        "/a.",
-        "/a..b",
-        "/%2e%2e%2e",
-        "/..a/b",
-        "*",
-        "/%2é",
-        "/.\u{e9}",
-    ] {
-        assert!(!has_dot_segment(path), "{path}");
+}
+
+#[test]
+fn rules_that_cover_a_pattern_are_found_by_host_and_path() {
+    let table = table_of(&all_kinds(40));
+    let rules = table.routes().rules();
+    let covering = |host: &str, path: &str| {
+        let (host, path) = (
+            HostPattern::Exact(host.into()),
+            PathPattern::Exact(path.into()),
+        );
+        let ranks = table.routes().index().covering(&host, &path).into_iter();
+        let mut places: Vec<_> = ranks.map(|rank| rules[rank as usize].place).collect();
+        places.sort_unstable();
+        places
+    };
+    for (host, path) in [("a.b.c", "/a/b"), ("x.b.c", "/a/7/x"), ("q", "/a")] {
+        let matching = rules
+            .iter()
+            .filter(|rule| rule.host.matches(host) && rule.path.matches(path));
+        let mut places: Vec<_> = matching.map(|rule| rule.place).collect();
+        places.sort_unstable();
+        assert_eq!(covering(host, path), places, "{host}{path}");
     }
 }

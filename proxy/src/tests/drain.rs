@@ -166,7 +166,10 @@ fn no_request_is_lost_while_instances_come_and_go() {
     });
     for name in ["web", "web.svc.internal"] {
         let snapshot = proxy.snapshot.lock().unwrap();
-        let explained = proxy.shared.table().explain(name, "/", &snapshot);
+        let explained = proxy
+            .shared
+            .table()
+            .explain(&crate::Sample::new(name, "/"), &snapshot);
         assert!(
             explained
                 .endpoints

@@ -6,6 +6,7 @@ mod malformed;
 mod peer;
 mod requests;
 mod retries;
+mod routes;
 mod timeouts;
 mod upgrade;
 

@@ -119,6 +119,18 @@ fn an_interim_answer_counts_as_a_started_one() {
 }
 
 #[test]
+fn a_route_may_have_other_attempts() {
+    let route = "[[routes]]\nservice = 'web'\nretries = { attempts = 1 }";
+    let proxy = Proxy::start(route, &[nobody(), nobody()]);
+    assert!(proxy.ask(GET_LAST).starts_with("HTTP/1.1 502 "));
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Arc::clone(proxy.shared.metrics())));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("signpost_proxy_retries_total 0\n"), "{text}");
+}
+
+#[test]
 fn attempts_are_counted() {
     let origins = [(); 4].map(|()| closing());
     let addresses = origins.each_ref().map(|origin| origin.address);

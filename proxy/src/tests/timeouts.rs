@@ -105,7 +105,10 @@ fn a_client_told_nothing_owes_no_body() {
     let answer = proxy.ask(head);
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     let snapshot = proxy.snapshot.lock().unwrap();
-    let explained = proxy.shared.table().explain("web", "/", &snapshot);
+    let explained = proxy
+        .shared
+        .table()
+        .explain(&crate::Sample::new("web", "/"), &snapshot);
     assert_eq!(explained.endpoints[0].failures, 1);
 }
 

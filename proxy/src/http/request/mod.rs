@@ -44,6 +44,19 @@ impl<'b> Target<'b> {
     }
 }
 
+/// Says what the server behind us gets in another way than the client has sent it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Onward<'a> {
+    /// The path that was routed, `*` for the server itself.
+    pub(crate) path: &'a str,
+    /// The host of a request without one.
+    pub(crate) nameless: &'a str,
+    /// Another host than the one that was asked for.
+    pub(crate) host: Option<&'a str>,
+    /// More header lines, with their ends.
+    pub(crate) lines: &'a [u8],
+}
+
 /// Holds one request's head; all text is that of the bytes it was read from.
 #[derive(Debug)]
 pub(crate) struct Request<'h, 'b> {
@@ -129,26 +142,22 @@ impl<'h, 'b> Request<'h, 'b> {
         self.upgrade.is_some()
     }
 
-    /// Appends the head as the server behind us gets it; `nameless` is the host of a request
-    /// without one.
-    pub(crate) fn encode(&self, sender: Sender, nameless: &str, out: &mut Vec<u8>) {
-        let host_is_kept = self.authority_is_host_line();
-        let target = match self.target {
-            Target::Path(path) => path,
-            Target::Asterisk => "*",
-        };
+    /// Appends the head as the server behind us gets it.
+    pub(crate) fn encode(&self, sender: Sender, onward: Onward<'_>, out: &mut Vec<u8>) {
+        let host_is_kept = self.authority_is_host_line() && onward.host.is_none();
         out.extend_from_slice(self.method.as_bytes());
         out.push(b' ');
-        if !target.starts_with(['/', '*']) {
-            // Absolute form with an empty path.
-            out.push(b'/');
+        out.extend_from_slice(onward.path.as_bytes());
+        if let Some(query) = self.target.query() {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
         }
-        out.extend_from_slice(target.as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
         if !host_is_kept {
-            let host = match self.authority {
-                "" => nameless,
-                authority => authority,
+            let host = match (onward.host, self.authority) {
+                (Some(host), _) => host,
+                (None, "") => onward.nameless,
+                (None, authority) => authority,
             };
             append_line(b"Host: ", host.as_bytes(), out);
         }
@@ -176,6 +185,7 @@ impl<'h, 'b> Request<'h, 'b> {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
         forwarded::encode(&self.fields, sender, self.authority, out);
+        out.extend_from_slice(onward.lines);
         let takes_trailers = self
             .fields
             .values(Field::Te)

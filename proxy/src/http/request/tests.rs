@@ -15,7 +15,16 @@ fn encode(text: &str, trusted: bool) -> String {
     };
     let encoded = parse(text, |request| {
         let mut out = Vec::new();
-        request.encode(sender, "nameless", &mut out);
+        let onward = Onward {
+            path: match request.target.path() {
+                "" => "/",
+                path => path,
+            },
+            nameless: "nameless",
+            host: None,
+            lines: b"",
+        };
+        request.encode(sender, onward, &mut out);
         String::from_utf8(out).unwrap()
     });
     encoded.unwrap()

@@ -1,0 +1,58 @@
+//! The pools of one service: the whole, and the subsets that routes lead to.
+
+use std::sync::Arc;
+
+use registry::Service;
+
+use super::routes::Wants;
+use crate::{config::Subset, pool::Pool};
+
+/// Holds the pools of one service; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Pools {
+    pub(super) whole: Arc<Pool>,
+    /// In the order in which routes want them; mostly there is none.
+    subsets: Option<Arc<[Part]>>,
+}
+
+/// A subset and its pool.
+type Part = (Arc<Subset>, Arc<Pool>);
+
+impl Pools {
+    /// Builds the pools that are wanted; what was in `previous` keeps counters and turns.
+    pub(super) fn build(service: &Service, wants: &Wants, previous: Option<&Self>) -> Self {
+        let before = previous.map(|pools| &*pools.whole);
+        let whole = Arc::new(Pool::build(service, &wants.balancers, before));
+        let subset = |subset: &Arc<Subset>| {
+            let instances = service.instances.iter();
+            let chosen = instances.filter(|instance| subset.contains(instance));
+            let part = Service {
+                name: service.name.clone(),
+                instances: chosen.cloned().collect(),
+                left_out: 0,
+                version: service.version,
+            };
+            let before = previous.and_then(|pools| pools.same(subset));
+            let pool = Pool::of_subset(&part, &wants.balancers, &whole, before);
+            (Arc::clone(subset), Arc::new(pool))
+        };
+        let subsets = wants.subsets.iter().map(subset);
+        Self {
+            subsets: (!wants.subsets.is_empty()).then(|| subsets.collect()),
+            whole: Arc::clone(&whole),
+        }
+    }
+
+    /// Returns the pool of the subset at a place among those that are wanted.
+    pub(super) fn subset(&self, place: usize) -> Option<&Arc<Pool>> {
+        let (_, pool) = self.subsets.as_deref()?.get(place)?;
+        Some(pool)
+    }
+
+    /// Returns the pool of the same subset, wherever it is.
+    fn same(&self, subset: &Subset) -> Option<&Pool> {
+        let mut all = self.subsets.as_deref()?.iter();
+        let (_, pool) = all.find(|(one, _)| **one == *subset)?;
+        Some(pool)
+    }
+}

@@ -1,0 +1,141 @@
+//! What the configuration says of routes, ready for use.
+
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::RandomState;
+use ipnet::IpNet;
+use registry::ServiceName;
+use smallvec::SmallVec;
+
+use super::{facets::Facets, index::Index, rule::Rule};
+use crate::{
+    Balancer, Config,
+    config::{self, PathRules, Subset},
+};
+
+/// Holds all routes.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    /// As they stand in the configuration.
+    pub(crate) all: Vec<config::Route>,
+    /// In the order in which they are used.
+    rules: Vec<Rule>,
+    index: Index,
+    /// What the pools of services are asked for.
+    wants: HashMap<ServiceName, Wants, RandomState>,
+    /// What all other services' pools are asked for.
+    wants_of_others: Wants,
+    /// The domains in which services have names, the longest first; `None` without host routing.
+    domains: Option<Vec<String>>,
+    /// In which form paths are looked up.
+    pub(crate) path: PathRules,
+    /// Who is believed who the client is.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) default_balancer: Balancer,
+}
+
+/// Says what routes want of a service.
+#[derive(Debug, Clone)]
+pub(super) struct Wants {
+    /// The default one first.
+    pub(super) balancers: SmallVec<[Balancer; 2]>,
+    pub(super) subsets: Vec<Arc<Subset>>,
+}
+
+impl Routes {
+    pub(super) fn build(config: &Config, domains: &[String]) -> Self {
+        let prepare = |(place, route)| Rule::of(place, route, config.path, config.balancer);
+        let mut rules: Vec<_> = config
+            .routes
+            .iter()
+            .enumerate()
+            .filter_map(prepare)
+            .collect();
+        rules.sort_by_cached_key(Rule::order);
+        let wants_of_others = Wants {
+            balancers: SmallVec::from_slice(&[config.balancer]),
+            subsets: Vec::new(),
+        };
+        let mut wants: HashMap<_, _, RandomState> = HashMap::default();
+        for rule in &mut rules {
+            let balancer = rule.balancer;
+            for target in rule.targets_mut() {
+                let wants = wants.entry(target.service.clone());
+                let wants: &mut Wants = wants.or_insert_with(|| wants_of_others.clone());
+                target.place = wants.add(balancer, target.subset.as_ref());
+            }
+        }
+        Self {
+            all: config.routes.clone(),
+            index: Index::build(&rules),
+            rules,
+            wants,
+            wants_of_others,
+            domains: config.host_routing.then(|| normal_domains(domains)),
+            path: config.path,
+            trusted_proxies: config.trusted_proxies.clone(),
+            default_balancer: config.balancer,
+        }
+    }
+
+    /// Returns the rules in the order in which they are used.
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Returns what routes want of a service.
+    pub(super) fn wants(&self, service: &ServiceName) -> &Wants {
+        self.wants.get(service).unwrap_or(&self.wants_of_others)
+    }
+
+    /// Finds the rule that is used for a request.
+    ///
+    /// `host` is in lower case, `path` in its normal form.
+    pub(super) fn find(&self, host: &str, path: &str, facets: &Facets<'_>) -> Option<&Rule> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let rule = |rank| &self.rules[rank as usize];
+        let found = self.index.find(host, path, |rank| rule(rank).holds(facets));
+        found.map(rule)
+    }
+
+    /// Lists the services that a host may name: without a domain that it ends in, then as it is.
+    pub(super) fn names<'h>(&self, host: &'h str) -> impl Iterator<Item = &'h str> {
+        let domains = self.domains.as_deref();
+        let without = domains.unwrap_or_default().iter().filter_map(|domain| {
+            let name = host.strip_suffix(domain.as_str())?;
+            name.strip_suffix('.')
+        });
+        without.chain(domains.map(|_| host))
+    }
+}
+
+impl Wants {
+    /// Adds what one route wants; returns the place of the subset.
+    fn add(&mut self, balancer: Balancer, subset: Option<&Arc<Subset>>) -> usize {
+        if !self.balancers.contains(&balancer) {
+            self.balancers.push(balancer);
+        }
+        let Some(subset) = subset else {
+            return 0;
+        };
+        let place = self.subsets.iter().position(|one| one == subset);
+        place.unwrap_or_else(|| {
+            self.subsets.push(Arc::clone(subset));
+            self.subsets.len() - 1
+        })
+    }
+}
+
+/// Puts the domains into the form in which hosts are compared, the longest first.
+fn normal_domains(domains: &[String]) -> Vec<String> {
+    let normal = |domain: &String| domain.trim_end_matches('.').to_ascii_lowercase();
+    let mut domains: Vec<_> = domains.iter().map(normal).collect();
+    domains.sort_by_key(|domain| std::cmp::Reverse(domain.len()));
+    domains
+}

@@ -1,0 +1,98 @@
+//! A route of the configuration, ready for use.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use super::{
+    action::{Action, Target},
+    conditions::Conditions,
+    extras::Extras,
+    facets::Facets,
+    pattern::{HostPattern, PathPattern},
+};
+use crate::{
+    Balancer,
+    config::{self, PathRules, RouteRetries, RouteTimeouts},
+};
+
+/// Holds one route.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// Its place in the configuration.
+    pub(crate) place: usize,
+    pub(crate) priority: i32,
+    pub(crate) host: HostPattern,
+    pub(crate) path: PathPattern,
+    pub(crate) conditions: Option<Box<Conditions>>,
+    pub(crate) action: Action,
+    /// The proxy's where the route has none of its own.
+    pub(crate) balancer: Balancer,
+    pub(crate) timeouts: RouteTimeouts,
+    pub(crate) retries: RouteRetries,
+    pub(crate) extras: Option<Arc<Extras>>,
+}
+
+impl Rule {
+    /// Prepares a route; `None` when it has problems.
+    pub(super) fn of(
+        place: usize,
+        route: &config::Route,
+        rules: PathRules,
+        balancer: Balancer,
+    ) -> Option<Self> {
+        let path = PathPattern::of(route, rules).ok()?;
+        let prefix = match &path {
+            PathPattern::Prefix(prefix) => prefix,
+            PathPattern::Exact(_) | PathPattern::Regex(..) => "",
+        };
+        let extras = Extras::of(route, prefix).map(Arc::new);
+        Some(Self {
+            place,
+            priority: route.priority,
+            host: HostPattern::of(route),
+            conditions: Conditions::of(route).ok()?,
+            action: Action::of(route, prefix)?,
+            path,
+            balancer: route.balancer.unwrap_or(balancer),
+            timeouts: route.timeouts,
+            retries: route.retries,
+            extras,
+        })
+    }
+
+    /// Lists all to which its requests may be sent.
+    pub(super) fn targets_mut(&mut self) -> impl Iterator<Item = &mut Target> {
+        // Nobody else has them yet.
+        let extras = self.extras.as_mut().and_then(Arc::get_mut);
+        let mirror = extras.and_then(|extras| extras.mirror.as_mut());
+        let targets = self.action.targets_mut().iter_mut();
+        targets.chain(mirror.map(|(target, _)| target))
+    }
+
+    /// Returns what the rule that is used rather than another one has less of: first the priority
+    /// counts, then the host, the path, the number of conditions, and the place.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        (Reverse(self.priority), self.specificity(), self.place)
+    }
+
+    /// Tells whether only the places say which of two is used.
+    pub(crate) fn is_as_specific_as(&self, other: &Self) -> bool {
+        let order = |rule: &Self| (rule.priority, rule.specificity());
+        order(self) == order(other)
+    }
+
+    fn specificity(&self) -> impl Ord + use<> {
+        let conditions = Reverse(self.conditions_count());
+        (self.host.order(), self.path.order(), conditions)
+    }
+
+    pub(super) fn conditions_count(&self) -> usize {
+        let conditions = self.conditions.as_ref();
+        conditions.map_or(0, |conditions| conditions.count())
+    }
+
+    /// Tells whether its further conditions hold.
+    pub(crate) fn holds(&self, facets: &Facets<'_>) -> bool {
+        let conditions = self.conditions.as_deref();
+        conditions.is_none_or(|conditions| conditions.hold(facets))
+    }
+}
