@@ -1,6 +1,8 @@
 //! Takes one request to an endpoint, and to another one when the first fails it.
 
-use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
+mod attempt;
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use smallvec::SmallVec;
 use tokio::{net::TcpStream, time::Instant};
@@ -10,16 +12,16 @@ use crate::{
     config::{Statuses, Timeouts},
     endpoint::InFlight,
     error::Error,
-    exchange::{self, Changes, Fault, Lines, Outgoing, Reply, Terms},
+    exchange::{Fault, Outgoing, Reply, Terms},
     health::Outcome,
     http::Buffer,
     ledger::Account,
     mirror::Mirrored,
-    plan::{Hold, Seated, unix_seconds},
+    plan::Hold,
     pool::Pool,
     route::extras::Extras,
-    timer::{Elapsed, Timer},
-    upstream::{self, Slot},
+    timer::Timer,
+    upstream::Slot,
 };
 
 /// Holds one request on its way: what is sent, where it may go, and what is known of it for the
@@ -179,109 +181,6 @@ impl Stream {
         }
     }
 
-    /// Makes the line that sets the cookie by which the client comes to this endpoint again, unless it
-    /// has one.
-    fn cookie(&self, worker: &Worker, endpoint: &Arc<Endpoint>) -> Option<String> {
-        let extras = self.extras.as_deref()?;
-        let sticky = extras.sticky.as_ref().filter(|one| one.cookie.is_some())?;
-        let is_kept = |seated: &Seated| !seated.renews && Arc::ptr_eq(&seated.endpoint, endpoint);
-        if self.hold.seated.as_ref().is_some_and(is_kept) {
-            return None;
-        }
-        let (service, now) = (&self.pool.service, unix_seconds());
-        Some(worker.with_sticky_keys(|keys| keys.set_cookie(sticky, service, &endpoint.id, now)))
-    }
-
-    /// Asks one endpoint; `fresh` forbids to use a connection that was used before.
-    async fn attempt(
-        &mut self,
-        worker: &Rc<Worker>,
-        client: &mut Client<'_>,
-        endpoint: &Arc<Endpoint>,
-        fresh: bool,
-        is_closing: impl Fn() -> bool,
-    ) -> Attempt {
-        let in_flight = endpoint.begin();
-        let (slot, begun) = self.ask(worker, endpoint);
-        let kept = match fresh {
-            false => slot.take(!self.is_repeatable()),
-            true => None,
-        };
-        let reused = kept.is_some();
-        let mut upstream = match kept {
-            Some(stream) => stream,
-            None => match self.connect(worker, client.timer, endpoint).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    self.blame(worker, endpoint);
-                    return Attempt::elsewhere(error);
-                }
-            },
-        };
-        match reused && self.attempts == 1 {
-            true => client.timer.set_from(self.started, self.terms.request),
-            false => client.timer.set(self.terms.request),
-        }
-        let (mut input, mut output) = (worker.buffer(), worker.output());
-        let cookie = self.cookie(worker, endpoint);
-        let (dropped, added) = changes(self.extras.as_deref(), cookie);
-        let lines = Lines {
-            client: client.stream,
-            upstream: &mut upstream,
-            from_client: client.input,
-            from_upstream: &mut input,
-            to_client: &mut output,
-            changes: Changes {
-                dropped,
-                lines: &added,
-            },
-        };
-        let outgoing = &mut self.outgoing;
-        let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;
-        worker.give_output(output);
-        if let Ok(reply) = &done {
-            let outcome = Outcome::of(reply.status, reply.answered - begun);
-            worker.observe(&self.pool.service, endpoint, outcome);
-        }
-        if let Ok(reply) = done
-            && reply.status == 101
-        {
-            let switched = Switched {
-                upstream,
-                input,
-                in_flight,
-            };
-            return Attempt::Over(Forwarded::Switched(reply, switched));
-        }
-        worker.give_buffer(input);
-        match done {
-            Ok(reply) => {
-                if reply.keeps_upstream {
-                    slot.put(upstream, reply.ended, self.upstream_idle_max);
-                }
-                Attempt::Over(Forwarded::Replied(reply))
-            }
-            Err(fault) => self.fault(fault, worker, endpoint, reused),
-        }
-    }
-
-    /// Notes whom it is sent to now; returns what the worker keeps of them, and since when.
-    fn ask(&mut self, worker: &Rc<Worker>, endpoint: &Arc<Endpoint>) -> (Rc<Slot>, Instant) {
-        let slot = worker.slot(endpoint, &self.pool.service);
-        self.asked = Some(Asked {
-            endpoint: Arc::clone(endpoint),
-            address: endpoint.address,
-            slot: Rc::clone(&slot),
-        });
-        match self.attempts {
-            1 => (slot, self.started),
-            _ => {
-                slot.tally.retries.add(1);
-                (slot, Instant::now())
-            }
-        }
-    }
-
     /// Decides what follows a fault.
     fn fault(&self, fault: Fault, worker: &Worker, endpoint: &Endpoint, reused: bool) -> Attempt {
         match fault {
@@ -355,53 +254,4 @@ impl Stream {
         endpoint.fail();
         worker.observe(&self.pool.service, endpoint, Outcome::Failure);
     }
-
-    /// Connects to the first address of an endpoint at which somebody is.
-    async fn connect(
-        &mut self,
-        worker: &Worker,
-        timer: &Timer,
-        endpoint: &Endpoint,
-    ) -> Result<TcpStream, Error> {
-        worker.counters.upstream_connects.add(1);
-        let slot = self.asked.as_ref().map(|asked| Rc::clone(&asked.slot));
-        let end = Instant::now() + self.timeouts.connect.get();
-        let mut last = Error::UpstreamRefused;
-        let addresses = endpoint.addresses();
-        let all = addresses.len() as u32;
-        for (left, address) in (1..=all).rev().zip(addresses) {
-            // One that is silent leaves the others their share of the time.
-            timer.set(end.saturating_duration_since(Instant::now()) / left);
-            if let Some(asked) = &mut self.asked {
-                asked.address = address;
-            }
-            match timer.guard(upstream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    if let Some(slot) = slot {
-                        slot.tally.connections.add(1);
-                    }
-                    return Ok(stream);
-                }
-                Ok(Err(_)) => last = Error::UpstreamRefused,
-                Err(Elapsed) => last = Error::ConnectTimeout,
-            }
-        }
-        worker.counters.upstream_connect_failures.add(1);
-        if let Some(slot) = slot {
-            slot.tally.connect_failures.add(1);
-        }
-        Err(last)
-    }
-}
-
-/// Lists the names of the header lines that responses lose, and the lines that they get.
-fn changes(extras: Option<&Extras>, cookie: Option<String>) -> (&[Box<str>], Cow<'_, [u8]>) {
-    let edits = extras.and_then(|extras| extras.response.as_ref());
-    let dropped = edits.map_or(&[][..], |edits| edits.dropped());
-    let lines = edits.map_or(&b""[..], |edits| edits.lines());
-    let added = match cookie {
-        Some(cookie) => Cow::Owned([lines, cookie.as_bytes()].concat()),
-        None => Cow::Borrowed(lines),
-    };
-    (dropped, added)
 }
