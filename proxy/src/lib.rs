@@ -32,6 +32,7 @@ mod listener;
 mod metrics;
 mod plan;
 mod pool;
+mod proxy_protocol;
 mod route;
 mod shared;
 mod socket;

@@ -39,6 +39,7 @@ pub(crate) struct Counters {
     pub(crate) retries: Count,
     pub(crate) connections: Count,
     pub(crate) connections_open: Count,
+    pub(crate) proxy_header_errors: Count,
     pub(crate) requests_in_flight: Count,
     pub(crate) upstream_connects: Count,
     pub(crate) upstream_connect_failures: Count,
@@ -102,11 +103,16 @@ impl Metrics {
     }
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters: [Description; 5] = [
+        let counters: [Description; 6] = [
             (
                 "signpost_proxy_connections",
                 "Connections accepted from clients",
                 |counters| &counters.connections,
+            ),
+            (
+                "signpost_proxy_proxy_header_errors",
+                "Connections closed as their PROXY header was missing or malformed",
+                |counters| &counters.proxy_header_errors,
             ),
             (
                 "signpost_proxy_retries",

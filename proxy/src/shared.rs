@@ -1,11 +1,11 @@
 //! What the workers share with those who change it.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
-use crate::{AccessLog, Config, Limits, Metrics, Retries, RouteTable, Timeouts};
+use crate::{AccessLog, Config, Limits, Listener, Metrics, Retries, RouteTable, Timeouts};
 
 /// Holds what all workers read: the routes, the settings, and where numbers and lines go.
 ///
@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) logs: bool,
+    /// By the address of the listener.
+    proxy_protocol: Vec<(SocketAddr, Arc<[IpNet]>)>,
 }
 
 /// Holds what a request is bounded by; small enough to be copied for each.
@@ -50,7 +52,7 @@ impl Shared {
         self.table.store(table);
     }
 
-    /// Takes over timeouts, limits, retries, trusted proxies and whether there is an access log.
+    /// Takes over what listeners ask of clients, timeouts, limits, retries, trusted proxies and whether there is an access log.
     ///
     /// Routes take effect with the table that is built from them.
     pub fn configure(&self, config: &Config) {
@@ -91,6 +93,19 @@ impl Settings {
             },
             trusted_proxies: config.trusted_proxies.clone(),
             logs: config.access_log.enabled,
+            proxy_protocol: config.listeners.iter().map(proxy_protocol).collect(),
         }
     }
+
+    /// Returns the networks from which a listener's connections begin with a PROXY header; `None`
+    /// when there is no such listener.
+    pub(crate) fn proxy_protocol(&self, listen: SocketAddr) -> Option<&Arc<[IpNet]>> {
+        let mut all = self.proxy_protocol.iter();
+        let (_, networks) = all.find(|(address, _)| *address == listen)?;
+        Some(networks)
+    }
+}
+
+fn proxy_protocol(listener: &Listener) -> (SocketAddr, Arc<[IpNet]>) {
+    (listener.listen, listener.proxy_protocol.as_slice().into())
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
+use ipnet::IpNet;
 use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval},
@@ -120,6 +121,13 @@ impl Worker {
         let mut settings = self.settings.borrow_mut();
         let networks = &settings.load().trusted_proxies;
         networks.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Returns the networks from which a listener's connections begin with a PROXY header; `None`
+    /// when there is no such listener.
+    pub(crate) fn proxy_protocol(&self, listen: SocketAddr) -> Option<Arc<[IpNet]>> {
+        let mut settings = self.settings.borrow_mut();
+        settings.load().proxy_protocol(listen).map(Arc::clone)
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! The section `[proxy]` of the configuration.
 
 mod limits;
+mod listener;
 mod route;
 mod timeouts;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     limits::Limits,
+    listener::{Listener, Protocol},
     route::{Route, RouteTimeouts},
     timeouts::Timeouts,
 };
@@ -42,26 +44,6 @@ pub struct Config {
     pub access_log: AccessLog,
 }
 
-/// Configures one address that clients connect to.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// What clients speak there.
-    #[serde(default)]
-    pub protocol: Protocol,
-}
-
-/// Names what clients of a listener speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// HTTP/1.1 and 1.0 without TLS.
-    #[default]
-    Http,
-}
-
 /// Configures what happens when an instance fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -85,10 +67,7 @@ pub struct AccessLog {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listeners: vec![Listener {
-                listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-                protocol: Protocol::Http,
-            }],
+            listeners: vec![Listener::new(SocketAddr::from(([127, 0, 0, 1], 8080)))],
             routes: Vec::new(),
             host_routing: true,
             balancer: Balancer::default(),
@@ -115,13 +94,9 @@ impl Config {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (at, listener) in self.listeners.iter().enumerate() {
-            let mut others = self.listeners[..at].iter();
-            let same = others.any(|other| other.listen == listener.listen);
-            // Port 0 is another one each time.
-            if same && listener.listen.port() != 0 {
-                let reason = format!("`{}` is listened on twice", listener.listen);
-                problems.push(Problem::new(format!("listeners[{at}].listen"), reason));
-            }
+            let within = format!("listeners[{at}]");
+            let found = listener.problem(&self.listeners[..at]);
+            problems.extend(found.map(|problem| problem.within(&within)));
         }
         for (at, route) in self.routes.iter().enumerate() {
             let within = format!("routes[{at}]");

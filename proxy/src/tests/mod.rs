@@ -4,6 +4,7 @@ mod bodies;
 mod drain;
 mod malformed;
 mod peer;
+mod proxied;
 mod requests;
 mod retries;
 mod timeouts;
@@ -43,6 +44,7 @@ impl Proxy {
         let table = RouteTable::build(&config, &domains, &snapshot, None);
         let log = AccessLog::open(&config.access_log).unwrap();
         let shared = Arc::new(Shared::new(&config, table, log));
+        let listen = config.listeners[0].listen;
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (phase, phases) = watch::channel(Phase::Serve);
@@ -52,7 +54,7 @@ impl Proxy {
             let runtime = builder.enable_all().build().unwrap();
             LocalSet::new().block_on(&runtime, async {
                 let worker = Worker::new(for_worker, 7);
-                serve(worker, listener, phases).await.unwrap();
+                serve(worker, listen, listener, phases).await.unwrap();
             });
         });
         Self {

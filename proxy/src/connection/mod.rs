@@ -1,9 +1,10 @@
 //! One client's connection: request after request.
 
+mod arrival;
+
 use std::{
     future::poll_fn,
     mem::{self, MaybeUninit},
-    net::SocketAddr,
     rc::Rc,
     task::Poll,
     time::{Duration, SystemTime},
@@ -12,6 +13,7 @@ use std::{
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
+pub(crate) use self::arrival::Arrival;
 use crate::{
     Worker,
     access_log::Outcome,
@@ -30,20 +32,33 @@ use crate::{
 /// drains: it may have sent it before it could know.
 const FRESH_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves a client until one side ends the connection.
-pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketAddr) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+/// Serves a client until one side ends the connection; `has_header` when a PROXY header comes first.
+pub(crate) async fn run(
+    worker: Rc<Worker>,
+    ticket: Ticket,
+    stream: TcpStream,
+    arrival: Arrival,
+    has_header: bool,
+) {
     let timer = Timer::new(worker.bounds().timeouts.header.get());
     let mut connection = Connection {
-        trusted: worker.trusts(peer.ip()),
         worker,
         ticket,
-        peer,
+        arrival,
+        trusted: false,
         stream,
         input: Buffer::default(),
         timer,
         is_fresh: true,
     };
+    if has_header {
+        if !connection.read_proxy_header().await {
+            return;
+        }
+        let header = connection.worker.bounds().timeouts.header.get();
+        connection.timer.set(header);
+    }
+    connection.trusted = connection.worker.trusts(connection.arrival.ip());
     let after = loop {
         let after = match connection.next_head().await {
             Ok(Some(bytes)) => connection.serve(bytes).await,
@@ -84,8 +99,8 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
 struct Connection {
     worker: Rc<Worker>,
     ticket: Ticket,
-    peer: SocketAddr,
-    /// What the peer says of clients before it is believed.
+    arrival: Arrival,
+    /// What the client says of clients before it is believed.
     trusted: bool,
     stream: TcpStream,
     /// Without room while nothing is there, so that an idle client costs little.
@@ -214,7 +229,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         worker.counters.requests_in_flight.add(1);
         let sender = Sender {
-            address: self.peer.ip(),
+            address: self.arrival.ip(),
             trusted: self.trusted,
         };
         let plan = Plan::new(&worker, sender, &mut self.input, head, started);
@@ -366,7 +381,7 @@ impl Connection {
             error: ended.error,
             aborted: ended.aborted,
         };
-        self.worker.log(self.peer, line, &outcome);
+        self.worker.log(self.arrival.client, line, &outcome);
     }
 }
 
