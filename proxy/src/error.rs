@@ -38,7 +38,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// Every error once, for counting.
-    pub(crate) const CODES: [&'static str; 15] = [
+    pub(crate) const CODES: [&'static str; 16] = [
         "bad_request",
         "version_not_supported",
         "transfer_coding_not_supported",
@@ -54,6 +54,7 @@ impl Error {
         "upstream_reset",
         "upstream_malformed",
         "upstream_timeout",
+        "body_too_large",
     ];
 
     /// Returns the place of the code in [`CODES`](Self::CODES).
@@ -74,6 +75,7 @@ impl Error {
             Self::UpstreamReset => 12,
             Self::UpstreamMalformed => 13,
             Self::UpstreamTimeout => 14,
+            Self::BadRequest(Malformed::Body) => 15,
         }
     }
 
@@ -88,6 +90,7 @@ impl Error {
             Self::BadRequest(Malformed::Syntax(_)) => 400,
             Self::UnknownHost => 404,
             Self::ClientTimeout => 408,
+            Self::BadRequest(Malformed::Body) => 413,
             Self::RequestLineTooLong => 414,
             Self::HeaderTooLarge | Self::BadRequest(Malformed::Headers) => 431,
             Self::ConnectMethod | Self::BadRequest(Malformed::Coding) => 501,
@@ -104,6 +107,7 @@ impl Error {
             400 => "Bad Request",
             404 => "Not Found",
             408 => "Request Timeout",
+            413 => "Content Too Large",
             414 => "URI Too Long",
             431 => "Request Header Fields Too Large",
             501 => "Not Implemented",

@@ -11,7 +11,7 @@ use crate::{
     exchange::{Outgoing, Terms},
     forward::Stream,
     http::{
-        Body, Buffer, Coding, HEADERS_MAX, Malformed,
+        Buffer, HEADERS_MAX, Malformed,
         fields::Framing,
         forwarded::Sender,
         request::{Request, slots},
@@ -153,11 +153,7 @@ fn stream(
     Stream {
         outgoing: Outgoing {
             bytes,
-            body: match request.fields.framing {
-                Framing::Unsaid => Body::length(0),
-                Framing::Length(bytes) => Body::length(bytes),
-                Framing::Chunked => Body::chunked(Coding::Chunked, request.fields.nominated()),
-            },
+            body: request.body().at_most(bounds.limits.body_bytes_max()),
             is_repeatable: true,
             kept_bytes_max: bounds.retries.body_bytes.bytes(),
         },

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod drain;
+mod limits;
 mod malformed;
 mod peer;
 mod proxied;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use httparse::Header;
 
 use super::{
-    HEADERS_MAX, Malformed, Version,
+    Body, Coding, HEADERS_MAX, Malformed, Version,
     fields::{Field, Fields, Framing, tokens},
     forwarded::{self, Sender},
     head::malformed,
@@ -101,6 +101,15 @@ impl<'h, 'b> Request<'h, 'b> {
             fields,
             upgrade,
         })
+    }
+
+    /// Returns the body that follows (RFC 9112, section 6.3).
+    pub(crate) fn body(&self) -> Body {
+        match self.fields.framing {
+            Framing::Unsaid => Body::length(0),
+            Framing::Length(bytes) => Body::length(bytes),
+            Framing::Chunked => Body::chunked(Coding::Chunked, self.fields.nominated()),
+        }
     }
 
     /// Tells whether asking twice is asking once (RFC 9110, section 9.2.2).
