@@ -12,7 +12,7 @@ use crate::{
     endpoint::InFlight,
     error::Error,
     exchange::{self, Fault, Lines, Outgoing, Reply, Terms},
-    http::Buffer,
+    http::{Buffer, marks::Added},
     pool::Pool,
     timer::{Elapsed, Timer},
     upstream,
@@ -44,6 +44,8 @@ pub(crate) struct Client<'a> {
     pub(crate) stream: &'a mut TcpStream,
     pub(crate) input: &'a mut Buffer,
     pub(crate) timer: &'a Timer,
+    /// What its responses get from us.
+    pub(crate) added: &'a Added,
 }
 
 /// Holds an endpoint's connection after it has switched to another protocol.
@@ -169,6 +171,7 @@ impl Stream {
             from_client: client.input,
             from_upstream: &mut input,
             to_client: &mut output,
+            added: client.added,
         };
         let outgoing = &mut self.outgoing;
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;

@@ -129,7 +129,7 @@ impl Door {
         let networks = self.worker.proxy_protocol(self.listen);
         let networks = networks.as_ref().or(self.proxy_protocol.as_ref());
         let mut networks = networks.into_iter().flat_map(|networks| networks.iter());
-        let has_header = networks.any(|network| network.contains(&arrival.ip()));
+        let has_header = networks.any(|network| network.contains(&arrival.client.ip()));
         let worker = Rc::clone(&self.worker);
         spawn_local(connection::run(worker, ticket, stream, arrival, has_header));
     }

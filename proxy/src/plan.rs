@@ -14,6 +14,7 @@ use crate::{
         Buffer, HEADERS_MAX, Malformed,
         fields::Framing,
         forwarded::Sender,
+        marks::{Added, RequestId},
         request::{Request, slots},
         response::Asked,
     },
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) keep_alive: bool,
     /// The version of the route table.
     pub(crate) version: u64,
+    /// What the responses get from us.
+    pub(crate) added: Added,
     /// What the access log says of the request.
     pub(crate) line: Vec<u8>,
 }
@@ -46,7 +49,7 @@ impl Plan {
     /// Reads the head at the front of `input`, and what there is of the body behind it.
     pub(crate) fn new(
         worker: &Worker,
-        sender: Sender,
+        sender: &Sender,
         input: &mut Buffer,
         head: usize,
         started: Instant,
@@ -63,11 +66,11 @@ impl Plan {
         plan
     }
 
-    fn read(worker: &Worker, sender: Sender, head: &[u8], started: Instant) -> Self {
+    fn read(worker: &Worker, sender: &Sender, head: &[u8], started: Instant) -> Self {
         let bounds = worker.bounds();
         let mut slots = slots();
         let headers = bounds.limits.headers.min(HEADERS_MAX);
-        let request = match Request::parse(head, &mut slots[..headers]) {
+        let mut request = match Request::parse(head, &mut slots[..headers]) {
             Ok(request) => request,
             Err(malformed) => {
                 return Self {
@@ -75,14 +78,17 @@ impl Plan {
                     asked: Asked::default(),
                     keep_alive: false,
                     version: worker.with_table(RouteTable::version),
+                    added: Added::default(),
                     line: Vec::new(),
                 };
             }
         };
+        let id = request_id(worker, sender, &mut request);
+        let added = worker.with_marks(|marks| Added::new(marks, id.as_ref()));
         let mut line = Vec::new();
         if worker.logs() {
             line = worker.output();
-            access_log::begin(&request, &mut line);
+            access_log::begin(&request, id.as_ref(), &mut line);
         }
         let (version, way) = worker.with_table(|table| (table.version(), way(table, &request)));
         let framing = request.fields.framing;
@@ -90,15 +96,35 @@ impl Plan {
         Self {
             stream: way.map(|way| {
                 let mut bytes = worker.output();
-                request.encode(sender, way.pool.service.as_str(), &mut bytes);
+                worker.with_marks(|marks| {
+                    let nameless = way.pool.service.as_str();
+                    request.encode(sender, marks, id.as_ref(), nameless, &mut bytes);
+                });
                 stream(&request, way, bytes, &bounds, started)
             }),
             asked: asked(&request),
             keep_alive: request.keeps_alive() && bodiless && request.method != "CONNECT",
             version,
+            added,
             line,
         }
     }
+}
+
+/// Finds or makes the id of a request, where requests have ids.
+fn request_id<'b>(
+    worker: &Worker,
+    sender: &Sender,
+    request: &mut Request<'_, 'b>,
+) -> Option<RequestId<'b>> {
+    worker.with_marks(|marks| {
+        let name = marks.request_id_header.as_str();
+        if name.is_empty() {
+            return None;
+        }
+        let found = RequestId::find(name, sender.trusted, &mut request.fields);
+        Some(found.unwrap_or_else(|| worker.request_id()))
+    })
 }
 
 /// Finds where a request goes.

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
-use crate::{AccessLog, Config, Limits, Listener, Metrics, Retries, RouteTable, Timeouts};
+use crate::{
+    AccessLog, Config, Limits, Listener, Metrics, Retries, RouteTable, Timeouts, http::marks::Marks,
+};
 
 /// Holds what all workers read: the routes, the settings, and where numbers and lines go.
 ///
@@ -24,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) logs: bool,
+    pub(crate) marks: Marks,
     /// By the address of the listener.
     proxy_protocol: Vec<(SocketAddr, Arc<[IpNet]>)>,
 }
@@ -52,7 +55,7 @@ impl Shared {
         self.table.store(table);
     }
 
-    /// Takes over what listeners ask of clients, timeouts, limits, retries, trusted proxies and whether there is an access log.
+    /// Takes over what listeners ask of clients, what messages are marked with, timeouts, limits, retries, trusted proxies and whether there is an access log.
     ///
     /// Routes take effect with the table that is built from them.
     pub fn configure(&self, config: &Config) {
@@ -93,6 +96,11 @@ impl Settings {
             },
             trusted_proxies: config.trusted_proxies.clone(),
             logs: config.access_log.enabled,
+            marks: Marks {
+                request_id_header: config.request_id_header.to_ascii_lowercase(),
+                request_id_returned: config.request_id_returned,
+                via: config.via.clone(),
+            },
             proxy_protocol: config.listeners.iter().map(proxy_protocol).collect(),
         }
     }

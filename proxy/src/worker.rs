@@ -19,7 +19,10 @@ use tokio::{
 use crate::{
     RouteTable, Shared,
     access_log::{self, Outcome, PIECE_BYTES},
-    http::Buffer,
+    http::{
+        Buffer,
+        marks::{Ids, Marks, RequestId},
+    },
     metrics::Counters,
     shared::{Bounds, Settings},
     upstream::Upstreams,
@@ -45,6 +48,7 @@ pub struct Worker {
     pub(crate) upstreams: Upstreams,
     pub(crate) counters: Arc<Counters>,
     random: RefCell<fastrand::Rng>,
+    ids: RefCell<Ids>,
     buffers: RefCell<Vec<Buffer>>,
     outputs: RefCell<Vec<Vec<u8>>>,
     lines: RefCell<Vec<u8>>,
@@ -56,12 +60,14 @@ pub struct Worker {
 impl Worker {
     /// Creates a worker; `seed` is where its random choices begin.
     pub fn new(shared: Arc<Shared>, seed: u64) -> Rc<Self> {
+        let mut random = fastrand::Rng::with_seed(seed);
         Rc::new(Self {
+            ids: RefCell::new(Ids::new(random.u64(..), random.u64(..))),
             table: RefCell::new(Cache::new(Arc::clone(shared.table_cell()))),
             settings: RefCell::new(Cache::new(Arc::clone(shared.settings_cell()))),
             upstreams: Upstreams::default(),
             counters: shared.metrics().worker(),
-            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            random: RefCell::new(random),
             buffers: RefCell::default(),
             outputs: RefCell::default(),
             lines: RefCell::default(),
@@ -128,6 +134,16 @@ impl Worker {
     pub(crate) fn proxy_protocol(&self, listen: SocketAddr) -> Option<Arc<[IpNet]>> {
         let mut settings = self.settings.borrow_mut();
         settings.load().proxy_protocol(listen).map(Arc::clone)
+    }
+
+    /// Reads what messages are marked with.
+    pub(crate) fn with_marks<T>(&self, read: impl FnOnce(&Marks) -> T) -> T {
+        read(&self.settings.borrow_mut().load().marks)
+    }
+
+    /// Makes an id for a request that has none.
+    pub(crate) fn request_id(&self) -> RequestId<'static> {
+        self.ids.borrow_mut().make()
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -18,7 +18,7 @@ pub use self::{
     route::{Route, RouteTimeouts},
     timeouts::Timeouts,
 };
-use crate::Balancer;
+use crate::{Balancer, http};
 
 /// Configures the proxy.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -34,6 +34,14 @@ pub struct Config {
     pub balancer: Balancer,
     /// The networks of proxies whose `Forwarded` and `X-Forwarded-*` lines are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header with the id of each request, which one of `trusted_proxies` may have set and else
+    /// is made; empty for none.
+    pub request_id_header: String,
+    /// Whether clients get the id too, in the same header.
+    pub request_id_returned: bool,
+    /// The name of this proxy in the `Via` header of requests and responses; empty for no such
+    /// header.
+    pub via: String,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How much things may take.
@@ -72,6 +80,9 @@ impl Default for Config {
             host_routing: true,
             balancer: Balancer::default(),
             trusted_proxies: Vec::new(),
+            request_id_header: "x-request-id".to_owned(),
+            request_id_returned: false,
+            via: String::new(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             retries: Retries::default(),
@@ -103,6 +114,7 @@ impl Config {
             let found = route.problem(&self.routes[..at]);
             problems.extend(found.map(|problem| problem.within(&within)));
         }
+        problems.extend(self.marks_problems());
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());
         if self.retries.attempts == 0 {
@@ -110,6 +122,23 @@ impl Config {
             problems.push(Problem::new("retries.attempts", reason));
         }
         problems
+    }
+
+    fn marks_problems(&self) -> impl Iterator<Item = Problem> {
+        let name = &self.request_id_header;
+        let is_good = name.is_empty() || http::is_token(name);
+        let is_own = http::fields::Field::of(name) == http::fields::Field::EndToEnd;
+        let header = match (is_good, is_own) {
+            (false, _) => Some(format!("`{name}` is not the name of a header")),
+            (true, false) => Some(format!("`{name}` is a header with a meaning of its own")),
+            (true, true) => None,
+        };
+        let via = &self.via;
+        let bad_via = !via.is_empty() && !http::is_token(via);
+        let via = bad_via.then(|| format!("`{via}` is not a name such as \"proxy-1.example.com\""));
+        let header = header.map(|reason| Problem::new("request_id_header", reason));
+        let via = via.map(|reason| Problem::new("via", reason));
+        header.into_iter().chain(via)
     }
 
     /// Finds routes to services that aren't `known`; keys are those within `[proxy]`.

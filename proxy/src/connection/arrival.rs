@@ -1,6 +1,6 @@
 //! How a client has come: straight, or by way of a load balancer that says so.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::Connection;
 use crate::{
@@ -21,11 +21,6 @@ impl Arrival {
     pub(crate) fn new(peer: SocketAddr, port: u16) -> Self {
         let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         Self { client, port }
-    }
-
-    /// Returns the address that has connected.
-    pub(crate) fn ip(&self) -> IpAddr {
-        self.client.ip()
     }
 }
 

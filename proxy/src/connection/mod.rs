@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     forward::{Client, Forwarded, Stream},
     gate::Ticket,
-    http::{Buffer, Scan, forwarded::Sender, head::scan, problem, response::Asked},
+    http::{Buffer, Scan, forwarded::Sender, head::scan, marks::Added, problem, response::Asked},
     plan::Plan,
     socket::{linger, poll_read, read, write_all},
     timer::Timer,
@@ -42,10 +42,10 @@ pub(crate) async fn run(
 ) {
     let timer = Timer::new(worker.bounds().timeouts.header.get());
     let mut connection = Connection {
+        sender: sender(&worker, &arrival),
         worker,
         ticket,
         arrival,
-        trusted: false,
         stream,
         input: Buffer::default(),
         timer,
@@ -57,8 +57,8 @@ pub(crate) async fn run(
         }
         let header = connection.worker.bounds().timeouts.header.get();
         connection.timer.set(header);
+        connection.sender = sender(&connection.worker, &connection.arrival);
     }
-    connection.trusted = connection.worker.trusts(connection.arrival.ip());
     let after = loop {
         let after = match connection.next_head().await {
             Ok(Some(bytes)) => connection.serve(bytes).await,
@@ -100,8 +100,8 @@ struct Connection {
     worker: Rc<Worker>,
     ticket: Ticket,
     arrival: Arrival,
-    /// What the client says of clients before it is believed.
-    trusted: bool,
+    /// What servers are told of the client.
+    sender: Sender,
     stream: TcpStream,
     /// Without room while nothing is there, so that an idle client costs little.
     input: Buffer,
@@ -228,18 +228,16 @@ impl Connection {
         let started = Instant::now();
         let worker = Rc::clone(&self.worker);
         worker.counters.requests_in_flight.add(1);
-        let sender = Sender {
-            address: self.arrival.ip(),
-            trusted: self.trusted,
-        };
-        let plan = Plan::new(&worker, sender, &mut self.input, head, started);
+        let plan = Plan::new(&worker, &self.sender, &mut self.input, head, started);
         let (mut stream, ended, after) = match plan.stream {
             Ok(mut stream) => {
-                let (ended, after) = self.forward(&mut stream).await;
+                let (ended, after) = self.forward(&mut stream, &plan.added).await;
                 (Some(stream), ended, after)
             }
             Err(error) => {
-                let (ended, after) = self.answer(error, plan.asked, plan.keep_alive).await;
+                let (ended, after) = self
+                    .answer(error, plan.asked, plan.keep_alive, &plan.added)
+                    .await;
                 (None, ended, after)
             }
         };
@@ -252,11 +250,12 @@ impl Connection {
         after
     }
 
-    async fn forward(&mut self, stream: &mut Stream) -> (Ended, After) {
+    async fn forward(&mut self, stream: &mut Stream, added: &Added) -> (Ended, After) {
         let client = Client {
             stream: &mut self.stream,
             input: &mut self.input,
             timer: &self.timer,
+            added,
         };
         let ticket = &self.ticket;
         match stream
@@ -300,7 +299,8 @@ impl Connection {
             Forwarded::Failed(error) => {
                 let whole = stream.outgoing.body.is_done();
                 let keep_alive = stream.terms.keep_alive && whole && error.status() >= 500;
-                self.answer(error, stream.terms.asked, keep_alive).await
+                self.answer(error, stream.terms.asked, keep_alive, added)
+                    .await
             }
             Forwarded::Aborted {
                 status,
@@ -319,10 +319,16 @@ impl Connection {
     }
 
     /// Answers with an error of ours.
-    async fn answer(&mut self, error: Error, asked: Asked, keep_alive: bool) -> (Ended, After) {
+    async fn answer(
+        &mut self,
+        error: Error,
+        asked: Asked,
+        keep_alive: bool,
+        added: &Added,
+    ) -> (Ended, After) {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
-        let bytes = problem::encode(error, SystemTime::now(), asked, keep_alive, &mut out);
+        let bytes = problem::encode(error, SystemTime::now(), asked, keep_alive, added, &mut out);
         self.timer
             .set(self.worker.bounds().timeouts.stream_idle.get());
         let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;
@@ -341,7 +347,8 @@ impl Connection {
     /// Answers what is no request.
     async fn refuse(&mut self, error: Error) {
         let started = Instant::now();
-        let (ended, _) = self.answer(error, Asked::default(), false).await;
+        let added = Added::default();
+        let (ended, _) = self.answer(error, Asked::default(), false, &added).await;
         let version = self.worker.with_table(crate::RouteTable::version);
         self.record(started, &ended, None, version, &[]);
     }
@@ -390,6 +397,13 @@ impl Drop for Connection {
         self.worker.give_buffer(mem::take(&mut self.input));
         self.worker.leave();
     }
+}
+
+/// Describes who has arrived.
+fn sender(worker: &Worker, arrival: &Arrival) -> Sender {
+    let mut sender = Sender::new(arrival.client.ip(), arrival.port);
+    sender.trusted = worker.trusts(sender.address);
+    sender
 }
 
 /// Returns how many bytes there are of the first line, with its end.

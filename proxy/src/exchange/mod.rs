@@ -13,7 +13,7 @@ use self::{
 };
 use crate::{
     error::Error,
-    http::{Body, Buffer, response::Asked},
+    http::{Body, Buffer, marks::Added, response::Asked},
     timer::{Elapsed, Timer},
 };
 
@@ -65,6 +65,8 @@ pub(crate) struct Lines<'a> {
     pub(crate) from_client: &'a mut Buffer,
     pub(crate) from_upstream: &'a mut Buffer,
     pub(crate) to_client: &'a mut Vec<u8>,
+    /// What responses get from us.
+    pub(crate) added: &'a Added,
 }
 
 /// Tells how an exchange went well.
@@ -104,6 +106,7 @@ pub(crate) enum Fault {
 struct Progress<'t> {
     timer: &'t Timer,
     terms: Terms,
+    added: &'t Added,
     /// Some bytes of the request were sent.
     sent: Cell<bool>,
     /// All of the request was sent.
@@ -133,6 +136,7 @@ pub(crate) async fn run(
     let progress = Progress {
         timer,
         terms,
+        added: lines.added,
         sent: Cell::new(false),
         request_done: Cell::new(false),
         awaits_client: Cell::new(false),

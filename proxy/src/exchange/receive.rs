@@ -183,19 +183,20 @@ fn read_response(
 ) -> Result<Next, Malformed> {
     let terms = &progress.terms;
     let mut slots = slots();
-    let response = Response::parse(head, &mut slots[..terms.headers])?;
+    let mut response = Response::parse(head, &mut slots[..terms.headers])?;
+    response.yield_to(progress.added);
     if response.status == 101 {
         let expected = terms.wants_upgrade && response.upgrades();
         if !expected {
             return Err(Malformed::Syntax("nobody asked for another protocol"));
         }
-        response.encode_interim(out);
+        response.encode_interim(progress.added, out);
         return Ok(Next::Switched);
     }
     if response.is_interim() {
         let asked = response.status != 100 || terms.expects_continue;
         if asked && terms.asked.version == Version::Http11 {
-            response.encode_interim(out);
+            response.encode_interim(progress.added, out);
         }
         return Ok(Next::Interim {
             continues: response.status == 100,
@@ -206,7 +207,7 @@ fn read_response(
     let whole = progress.request_done.get() && response.has_end(terms.asked);
     let keeps_client = terms.keep_alive && whole && !is_closing();
     progress.ends_by_close.set(!response.has_end(terms.asked));
-    response.encode(terms.asked, keeps_client, out);
+    response.encode(terms.asked, keeps_client, progress.added, out);
     let reply = Reply {
         status: response.status,
         bytes: 0,

@@ -12,9 +12,17 @@ pub(crate) mod fields;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod host;
+pub(crate) mod marks;
 pub(crate) mod problem;
 pub(crate) mod request;
 pub(crate) mod response;
+
+/// Tells whether a text is a token (RFC 9110, section 5.6.2).
+pub(crate) fn is_token(text: &str) -> bool {
+    let is_token_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
 
 pub(crate) use body::{Body, Coding};
 pub(crate) use buffer::Buffer;

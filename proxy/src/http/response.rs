@@ -8,6 +8,7 @@ use super::{
     Body, Coding, Malformed, Version,
     fields::{Field, Fields, Framing},
     head::malformed,
+    marks::Added,
 };
 
 /// Holds one response's head.
@@ -97,9 +98,17 @@ impl<'h, 'b> Response<'h, 'b> {
             || matches!(self.fields.framing, Framing::Length(_))
     }
 
+    /// Leaves out the line that is to be added by us.
+    pub(crate) fn yield_to(&mut self, added: &Added) {
+        if !added.name().is_empty() {
+            self.fields.mark(added.name(), Field::RequestId);
+        }
+    }
+
     /// Appends the head as the client gets it; `keep_alive` says whether the connection stays.
-    pub(crate) fn encode(&self, asked: Asked, keep_alive: bool, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, asked: Asked, keep_alive: bool, added: &Added, out: &mut Vec<u8>) {
         self.encode_lines(out);
+        added.encode(self.version, out);
         let http11 = asked.version == Version::Http11;
         let bodiless = self.has_no_body(asked);
         match self.fields.framing {
@@ -132,8 +141,9 @@ impl<'h, 'b> Response<'h, 'b> {
     }
 
     /// Appends the head of a 1xx as the client gets it.
-    pub(crate) fn encode_interim(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode_interim(&self, added: &Added, out: &mut Vec<u8>) {
         self.encode_lines(out);
+        added.encode(self.version, out);
         if self.upgrades() {
             out.extend_from_slice(b"Connection: upgrade\r\n");
             self.fields
@@ -154,6 +164,7 @@ impl<'h, 'b> Response<'h, 'b> {
                 Field::Connection
                     | Field::ContentLength
                     | Field::HopByHop
+                    | Field::RequestId
                     | Field::Te
                     | Field::TransferEncoding
                     | Field::Upgrade
@@ -190,7 +201,7 @@ mod tests {
         let mut slots = slots();
         let response = Response::parse(text.as_bytes(), &mut slots).unwrap();
         let mut out = Vec::new();
-        response.encode(asked, keep_alive, &mut out);
+        response.encode(asked, keep_alive, &Added::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod drain;
+mod headers;
 mod limits;
 mod malformed;
 mod peer;

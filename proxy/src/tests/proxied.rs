@@ -41,7 +41,10 @@ fn the_client_is_the_one_that_the_header_names() {
                 received.contains("X-Forwarded-For: 192.0.2.7\r\n"),
                 "{received}"
             );
-            assert!(received.contains("for=192.0.2.7;"), "{received}");
+            assert!(
+                received.contains("X-Forwarded-Port: 8443\r\nForwarded: for=192.0.2.7;"),
+                "{received}"
+            );
             client.send(GET);
         }
     }

@@ -10,6 +10,7 @@ use super::{
     forwarded::{self, Sender},
     head::malformed,
     host,
+    marks::{self, Marks, RequestId},
 };
 
 /// Makes places for header lines, to be given to [`Request::parse`].
@@ -139,8 +140,15 @@ impl<'h, 'b> Request<'h, 'b> {
     }
 
     /// Appends the head as the server behind us gets it; `nameless` is the host of a request
-    /// without one.
-    pub(crate) fn encode(&self, sender: Sender, nameless: &str, out: &mut Vec<u8>) {
+    /// without one, `id` what [`RequestId::find`] has found or what is said instead.
+    pub(crate) fn encode(
+        &self,
+        sender: &Sender,
+        marks: &Marks,
+        id: Option<&RequestId<'_>>,
+        nameless: &str,
+        out: &mut Vec<u8>,
+    ) {
         let host_is_kept = self.authority_is_host_line();
         let target = match self.target {
             Target::Path(path) => path,
@@ -164,6 +172,7 @@ impl<'h, 'b> Request<'h, 'b> {
         self.fields.copy(self.head, out, |kind| match kind {
             Field::EndToEnd => true,
             Field::Host => host_is_kept,
+            Field::RequestId => matches!(id, Some(RequestId::Kept(_))),
             Field::Expect => self.version == Version::Http11,
             Field::Connection
             | Field::ContentLength
@@ -185,6 +194,12 @@ impl<'h, 'b> Request<'h, 'b> {
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
         forwarded::encode(&self.fields, sender, self.authority, out);
+        if let Some(made @ RequestId::Made(_)) = id {
+            marks::append(&marks.request_id_header, made.as_str(), out);
+        }
+        if !marks.via.is_empty() {
+            marks::append_via(self.version, &marks.via, out);
+        }
         let takes_trailers = self
             .fields
             .values(Field::Te)
