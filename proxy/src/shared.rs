@@ -55,7 +55,8 @@ impl Shared {
         self.table.store(table);
     }
 
-    /// Takes over what listeners ask of clients, what messages are marked with, timeouts, limits, retries, trusted proxies and whether there is an access log.
+    /// Takes over what listeners ask of clients, what messages are marked with, timeouts, limits,
+    /// retries, trusted proxies and whether there is an access log.
     ///
     /// Routes take effect with the table that is built from them.
     pub fn configure(&self, config: &Config) {

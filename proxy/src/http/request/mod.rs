@@ -150,18 +150,7 @@ impl<'h, 'b> Request<'h, 'b> {
         out: &mut Vec<u8>,
     ) {
         let host_is_kept = self.authority_is_host_line();
-        let target = match self.target {
-            Target::Path(path) => path,
-            Target::Asterisk => "*",
-        };
-        out.extend_from_slice(self.method.as_bytes());
-        out.push(b' ');
-        if !target.starts_with(['/', '*']) {
-            // Absolute form with an empty path.
-            out.push(b'/');
-        }
-        out.extend_from_slice(target.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\n");
+        self.encode_request_line(out);
         if !host_is_kept {
             let host = match self.authority {
                 "" => nameless,
@@ -216,6 +205,21 @@ impl<'h, 'b> Request<'h, 'b> {
         out.extend_from_slice(b"\r\n");
     }
 
+    fn encode_request_line(&self, out: &mut Vec<u8>) {
+        let target = match self.target {
+            Target::Path(path) => path,
+            Target::Asterisk => "*",
+        };
+        out.extend_from_slice(self.method.as_bytes());
+        out.push(b' ');
+        if !target.starts_with(['/', '*']) {
+            // Absolute form with an empty path.
+            out.push(b'/');
+        }
+        out.extend_from_slice(target.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+    }
+
     /// Tells whether the host came by its own line, and not in the target or not at all.
     fn authority_is_host_line(&self) -> bool {
         !self.authority.is_empty() && self.raw_target.starts_with(['/', '*'])
@@ -231,9 +235,10 @@ fn append_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 /// Tells a version that is not supported from what is no version.
 fn version_error(head: &[u8]) -> Malformed {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let text = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    match text {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+    let mut words = line.split(|byte| *byte == b' ').skip(2);
+    // Where there are more words the second space isn't the one before the version.
+    match (words.next(), words.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Malformed::Version
@@ -276,7 +281,8 @@ fn target<'b>(method: &str, raw: &'b str) -> Result<(Target<'b>, Option<&'b str>
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     match (authority, path) {
-        ("", _) => Err(wrong),
+        // RFC 9110, section 4.2.1: not without a host, as little as with a port alone.
+        (authority, _) if authority.is_empty() || authority.starts_with(':') => Err(wrong),
         // RFC 9112, section 3.2.4: without a path the server itself is meant.
         (_, "") if method == "OPTIONS" => Ok((Target::Asterisk, Some(authority))),
         _ => Ok((Target::Path(path), Some(authority))),
