@@ -13,6 +13,7 @@ mod corpora;
 mod differential;
 mod docs;
 mod ensemble;
+mod http;
 mod pipeline;
 mod reload;
 mod support;

@@ -36,6 +36,7 @@ mod proxy_protocol;
 mod route;
 mod shared;
 mod socket;
+pub mod testing;
 mod timer;
 mod tunnel;
 mod upstream;
