@@ -51,6 +51,7 @@ pub enum End {
 pub fn read_requests(mut bytes: &[u8]) -> (Vec<Message>, End) {
     let mut found = Vec::new();
     let end = loop {
+        bytes = without_empty_lines(bytes);
         match read_request(bytes) {
             _ if bytes.is_empty() => break End::Whole,
             Ok(Some((message, used))) => {
@@ -72,7 +73,8 @@ pub fn forward_requests(bytes: &[u8]) -> (Vec<u8>, End) {
     let mut input = buffer(bytes);
     let mut out = Vec::new();
     loop {
-        skip_empty_lines(&mut input);
+        let used = input.filled().len() - without_empty_lines(input.filled()).len();
+        input.consume(used);
         if input.is_empty() {
             return (out, End::Whole);
         }
@@ -235,10 +237,11 @@ fn forward_request(sender: &Sender, input: &mut Buffer, out: &mut Vec<u8>) -> Re
 }
 
 /// RFC 9112, section 2.2: empty lines before a request are no harm.
-fn skip_empty_lines(input: &mut Buffer) {
-    while input.filled().starts_with(b"\r\n") {
-        input.consume(2);
+fn without_empty_lines(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = bytes.strip_prefix(b"\r\n") {
+        bytes = rest;
     }
+    bytes
 }
 
 fn buffer(bytes: &[u8]) -> Buffer {
