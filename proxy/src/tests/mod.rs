@@ -8,6 +8,7 @@ mod malformed;
 mod peer;
 mod proxied;
 mod requests;
+mod responses;
 mod retries;
 mod timeouts;
 mod upgrade;
