@@ -226,7 +226,7 @@ impl Listeners {
         for (worker, socket) in sockets.into_iter().enumerate() {
             let phase = phase.subscribe();
             let serve = move |plane: &Plane| {
-                let serve = proxy::serve(Rc::clone(plane), socket, phase);
+                let serve = proxy::serve(Rc::clone(plane), listen, socket, phase);
                 async move {
                     if let Err(error) = serve.await {
                         tracing::error!(%address, %error, "a worker can't take requests any more");

@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 #[path = "../dns/fuzz/bodies.rs"]
 mod dns_bodies;
+#[path = "../proxy/fuzz/bodies.rs"]
+mod proxy_bodies;
 
 fn each(corpus: &str, body: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(corpus);
@@ -23,4 +25,27 @@ fn queries_are_answered() {
 #[test]
 fn names_are_read() {
     each("dns/fuzz/corpus/name", dns_bodies::name);
+}
+
+#[test]
+fn requests_are_passed_on_or_refused() {
+    each("proxy/fuzz/corpus/request", proxy_bodies::request);
+}
+
+#[test]
+fn chunks_are_passed_on_or_refused() {
+    each("proxy/fuzz/corpus/chunked", proxy_bodies::chunked);
+}
+
+#[test]
+fn responses_are_passed_on_or_refused() {
+    each("proxy/fuzz/corpus/response", proxy_bodies::response);
+}
+
+#[test]
+fn proxy_headers_are_read_or_refused() {
+    each(
+        "proxy/fuzz/corpus/proxy_protocol",
+        proxy_bodies::proxy_protocol,
+    );
 }

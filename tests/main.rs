@@ -14,6 +14,7 @@ mod differential;
 mod docs;
 mod ensemble;
 mod health;
+mod http;
 mod pipeline;
 mod reload;
 mod support;

@@ -13,7 +13,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{config, error::Error, http::request::Request};
+use crate::{
+    config,
+    error::Error,
+    http::{marks::RequestId, request::Request},
+};
 
 /// The most pieces that wait to be written; a worker's further lines are dropped and counted.
 const PIECES_MAX: usize = 256;
@@ -149,7 +153,7 @@ pub(crate) struct Outcome<'a> {
 }
 
 /// Appends what a line says of the request.
-pub(crate) fn begin(request: &Request<'_, '_>, line: &mut Vec<u8>) {
+pub(crate) fn begin(request: &Request<'_, '_>, id: Option<&RequestId<'_>>, line: &mut Vec<u8>) {
     append(
         line,
         format_args!(",\"http.request.method\":\"{}\"", request.method),
@@ -163,6 +167,11 @@ pub(crate) fn begin(request: &Request<'_, '_>, line: &mut Vec<u8>) {
         escape(query, line);
     }
     line.push(b'"');
+    if let Some(id) = id {
+        line.extend_from_slice(b",\"http.request.id\":\"");
+        escape(id.as_str(), line);
+        line.push(b'"');
+    }
 }
 
 /// Appends a whole line to `out`; `request` is what [`begin`] has made, if it got that far.
@@ -246,7 +255,7 @@ mod tests {
         let mut slots = slots();
         let request = Request::parse(head, &mut slots).unwrap();
         let (mut part, mut line) = (Vec::new(), Vec::new());
-        begin(&request, &mut part);
+        begin(&request, Some(&RequestId::Kept("a\"b")), &mut part);
         let address = "127.0.0.1:9001".parse().unwrap();
         let outcome = Outcome {
             status: 502,
@@ -267,6 +276,7 @@ mod tests {
         assert_eq!(document["url.path"], "/a\"b\\");
         assert_eq!(document["url.query"], "q=\"1");
         assert_eq!(document["url.domain"], "Web");
+        assert_eq!(document["http.request.id"], "a\"b");
         assert_eq!(document["event.duration"], 3_000);
         assert_eq!(document["server.port"], 9001);
         assert_eq!(document["error.code"], "upstream_reset");

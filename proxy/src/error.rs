@@ -40,7 +40,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// Every error once, for counting.
-    pub(crate) const CODES: [&'static str; 16] = [
+    pub(crate) const CODES: [&'static str; 17] = [
         "bad_request",
         "version_not_supported",
         "transfer_coding_not_supported",
@@ -57,6 +57,7 @@ impl Error {
         "upstream_malformed",
         "upstream_timeout",
         "upstream_status",
+        "body_too_large",
     ];
 
     /// Returns the place of the code in [`CODES`](Self::CODES).
@@ -78,6 +79,7 @@ impl Error {
             Self::UpstreamMalformed => 13,
             Self::UpstreamTimeout => 14,
             Self::UpstreamStatus(_) => 15,
+            Self::BadRequest(Malformed::Body) => 16,
         }
     }
 
@@ -92,6 +94,7 @@ impl Error {
             Self::BadRequest(Malformed::Syntax(_)) => 400,
             Self::UnknownHost => 404,
             Self::ClientTimeout => 408,
+            Self::BadRequest(Malformed::Body) => 413,
             Self::RequestLineTooLong => 414,
             Self::HeaderTooLarge | Self::BadRequest(Malformed::Headers) => 431,
             Self::ConnectMethod | Self::BadRequest(Malformed::Coding) => 501,
@@ -111,6 +114,7 @@ impl Error {
             400 => "Bad Request",
             404 => "Not Found",
             408 => "Request Timeout",
+            413 => "Content Too Large",
             414 => "URI Too Long",
             431 => "Request Header Fields Too Large",
             501 => "Not Implemented",

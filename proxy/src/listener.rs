@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,7 +17,11 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{Worker, connection, gate::Gate};
+use crate::{
+    Worker,
+    connection::{self, Arrival},
+    gate::Gate,
+};
 
 /// How many clients may wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
@@ -56,6 +61,7 @@ pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
 /// Accepts clients and serves them, until the phase is `Drain` or its sender is gone and then until
 /// the last request under way is answered.
 ///
+/// `listen` is the address as it is configured, by which the listener's other settings are found.
 /// Runs in a `tokio::task::LocalSet`; dropping it stops the accepting and leaves connections alone.
 ///
 /// # Errors
@@ -63,6 +69,7 @@ pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
 /// Returns an error when the listener can't be used with the runtime.
 pub async fn serve(
     worker: Rc<Worker>,
+    listen: SocketAddr,
     listener: net::TcpListener,
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
@@ -72,13 +79,19 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener)?;
     let address: Arc<str> = listener.local_addr()?.to_string().into();
     let tally = worker.metrics().listeners.tally([address]);
-    let gate = Rc::new(Gate::new(tally));
+    let door = Door {
+        listen,
+        port: listener.local_addr()?.port(),
+        proxy_protocol: worker.proxy_protocol(listen),
+        gate: Rc::new(Gate::new(tally)),
+        worker: Rc::clone(&worker),
+    };
     worker.start_ticking();
     let accepting = async {
         loop {
             worker.room().await;
             match listener.accept().await {
-                Ok((stream, peer)) => start(&worker, &gate, stream, peer),
+                Ok((stream, peer)) => door.start(stream, peer),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be accepted");
@@ -93,10 +106,35 @@ pub async fn serve(
         _ = phase.wait_for(|phase| *phase == Phase::Drain) => {}
     }
     // Who was connected by the system already would be reset with the listener.
-    accept_rest(listener, |stream, peer| start(&worker, &gate, stream, peer));
-    gate.close();
-    gate.empty().await;
+    accept_rest(listener, |stream, peer| door.start(stream, peer));
+    door.gate.close();
+    door.gate.empty().await;
     Ok(())
+}
+
+/// Holds what the connections of one listener begin with.
+struct Door {
+    listen: SocketAddr,
+    port: u16,
+    /// As configured at the begin: who comes when the listener isn't configured any more comes as
+    /// before.
+    proxy_protocol: Option<Arc<[IpNet]>>,
+    gate: Rc<Gate>,
+    worker: Rc<Worker>,
+}
+
+impl Door {
+    fn start(&self, stream: TcpStream, peer: SocketAddr) {
+        let ticket = self.gate.enter();
+        self.worker.enter();
+        let arrival = Arrival::new(peer, self.port);
+        let networks = self.worker.proxy_protocol(self.listen);
+        let networks = networks.as_ref().or(self.proxy_protocol.as_ref());
+        let mut networks = networks.into_iter().flat_map(|networks| networks.iter());
+        let has_header = networks.any(|network| network.contains(&arrival.client.ip()));
+        let worker = Rc::clone(&self.worker);
+        spawn_local(connection::run(worker, ticket, stream, arrival, has_header));
+    }
 }
 
 /// Accepts who is waiting, and then nobody more.
@@ -117,12 +155,6 @@ fn accept_rest(listener: TcpListener, start: impl Fn(TcpStream, SocketAddr)) {
             Err(_) => return,
         }
     }
-}
-
-fn start(worker: &Rc<Worker>, gate: &Rc<Gate>, stream: TcpStream, peer: SocketAddr) {
-    let ticket = gate.enter();
-    worker.enter();
-    spawn_local(connection::run(Rc::clone(worker), ticket, stream, peer));
 }
 
 /// Tells whether an error is about one connection that is gone, and not about the listener.

@@ -14,10 +14,11 @@ use crate::{
     exchange::{Outgoing, Terms},
     forward::Stream,
     http::{
-        Body, Buffer, Coding, HEADERS_MAX, Malformed,
+        Buffer, HEADERS_MAX, Malformed,
         answer::Answer,
         fields::{Field, Framing, tokens},
         forwarded::Sender,
+        marks::{Added, Marks, RequestId},
         request::{Onward, Request, Target, slots},
         response::Asked,
     },
@@ -44,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) keep_alive: bool,
     /// The version of the route table.
     pub(crate) version: u64,
+    /// What the responses get from us.
+    pub(crate) added: Added,
     /// What the access log says of the request.
     pub(crate) line: Vec<u8>,
 }
@@ -86,7 +89,7 @@ impl Plan {
     /// Reads the head at the front of `input`, and what there is of the body behind it.
     pub(crate) fn new(
         worker: &Worker,
-        sender: Sender,
+        sender: &Sender,
         input: &mut Buffer,
         head: usize,
         started: Instant,
@@ -103,7 +106,7 @@ impl Plan {
         plan
     }
 
-    fn read(worker: &Worker, sender: Sender, head: &[u8], started: Instant) -> Self {
+    fn read(worker: &Worker, sender: &Sender, head: &[u8], started: Instant) -> Self {
         let bounds = worker.bounds();
         let mut slots = slots();
         let headers = bounds.limits.headers.min(HEADERS_MAX);
@@ -115,14 +118,17 @@ impl Plan {
                     asked: Asked::default(),
                     keep_alive: false,
                     version: worker.with_table(RouteTable::version),
+                    added: Added::default(),
                     line: Vec::new(),
                 };
             }
         };
+        let id = request_id(worker, sender, &mut request);
+        let added = worker.with_marks(|marks| Added::new(marks, id.as_ref()));
         let mut line = Vec::new();
         if worker.logs() {
             line = worker.output();
-            access_log::begin(&request, &mut line);
+            access_log::begin(&request, id.as_ref(), &mut line);
         }
         let (version, decision) =
             worker.with_table(|table| (table.version(), decide(table, &request, sender, worker)));
@@ -132,7 +138,9 @@ impl Plan {
             course: match decision {
                 Ok(Decision::Forward(way)) => {
                     let mut bytes = worker.output();
-                    encode(&mut request, &way, sender, &mut bytes);
+                    worker.with_marks(|marks| {
+                        encode(&mut request, &way, sender, marks, id.as_ref(), &mut bytes);
+                    });
                     Course::Forward(stream(&request, way, bytes, &bounds, started))
                 }
                 Ok(Decision::Answer(answer)) => Course::Answer(answer),
@@ -141,6 +149,7 @@ impl Plan {
             asked: asked(&request),
             keep_alive: request.keeps_alive() && bodiless && request.method != "CONNECT",
             version,
+            added,
             line,
         }
     }
@@ -162,8 +171,31 @@ impl<'b> Way<'b> {
     }
 }
 
+/// Finds or makes the id of a request, where requests have ids.
+fn request_id<'b>(
+    worker: &Worker,
+    sender: &Sender,
+    request: &mut Request<'_, 'b>,
+) -> Option<RequestId<'b>> {
+    worker.with_marks(|marks| {
+        let name = marks.request_id_header.as_str();
+        if name.is_empty() {
+            return None;
+        }
+        let found = RequestId::find(name, sender.trusted, &mut request.fields);
+        Some(found.unwrap_or_else(|| worker.request_id()))
+    })
+}
+
 /// Writes the head that an instance gets.
-fn encode(request: &mut Request<'_, '_>, way: &Way<'_>, sender: Sender, out: &mut Vec<u8>) {
+fn encode(
+    request: &mut Request<'_, '_>,
+    way: &Way<'_>,
+    sender: &Sender,
+    marks: &Marks,
+    id: Option<&RequestId<'_>>,
+    out: &mut Vec<u8>,
+) {
     let extras = way.extras.as_deref();
     let rewritten = extras.and_then(|extras| extras.rewritten(&way.path));
     let edits = extras.and_then(|extras| extras.request.as_ref());
@@ -176,14 +208,14 @@ fn encode(request: &mut Request<'_, '_>, way: &Way<'_>, sender: Sender, out: &mu
         host: extras.and_then(|extras| extras.host.as_deref()),
         lines: edits.map_or(b"", |edits| edits.lines()),
     };
-    request.encode(sender, onward, out);
+    request.encode(sender, marks, id, onward, out);
 }
 
 /// Decides what a request comes to.
 fn decide<'b>(
     table: &RouteTable,
     request: &Request<'_, 'b>,
-    sender: Sender,
+    sender: &Sender,
     worker: &Worker,
 ) -> Result<Decision<'b>, Error> {
     if request.method == "CONNECT" {
@@ -291,7 +323,7 @@ fn unknown(table: &RouteTable, error: Error) -> Error {
 }
 
 /// Returns the scheme that the client has used, as far as a trusted proxy says it.
-fn scheme(request: &Request<'_, '_>, sender: Sender) -> Scheme {
+fn scheme(request: &Request<'_, '_>, sender: &Sender) -> Scheme {
     let mut said = request.fields.values(Field::ForwardedProto);
     match said.next().and_then(|value| tokens(value).next()) {
         Some(first) if sender.trusted && first.eq_ignore_ascii_case(b"https") => Scheme::Https,
@@ -334,11 +366,7 @@ fn stream(
     Stream {
         outgoing: Outgoing {
             bytes,
-            body: match request.fields.framing {
-                Framing::Unsaid => Body::length(0),
-                Framing::Length(bytes) => Body::length(bytes),
-                Framing::Chunked => Body::chunked(Coding::Chunked, request.fields.nominated()),
-            },
+            body: request.body().at_most(bounds.limits.body_bytes_max()),
             is_repeatable: true,
             kept_bytes_max: retries.body_bytes.bytes(),
         },

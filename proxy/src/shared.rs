@@ -1,6 +1,9 @@
 //! What the workers share with those who change it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -8,8 +11,9 @@ use registry::ServiceName;
 use tokio::sync::mpsc;
 
 use crate::{
-    AccessLog, Config, Endpoint, Limits, Metrics, Retries, RouteTable, Timeouts,
+    AccessLog, Config, Endpoint, Limits, Listener, Metrics, Retries, RouteTable, Timeouts,
     health::{Alert, Outcome},
+    http::marks::Marks,
     sticky::Keys,
 };
 
@@ -35,6 +39,9 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) logs: bool,
     pub(crate) sticky_keys: Keys,
+    pub(crate) marks: Marks,
+    /// By the address of the listener.
+    proxy_protocol: Vec<(SocketAddr, Arc<[IpNet]>)>,
 }
 
 /// Holds what a request is bounded by; small enough to be copied for each.
@@ -65,7 +72,8 @@ impl Shared {
         self.table.store(table);
     }
 
-    /// Takes over timeouts, limits, retries, trusted proxies and whether there is an access log.
+    /// Takes over what listeners ask of clients, what messages are marked with, timeouts, limits,
+    /// retries, trusted proxies and whether there is an access log.
     ///
     /// Routes take effect with the table that is built from them.
     pub fn configure(&self, config: &Config) {
@@ -125,8 +133,26 @@ impl Settings {
             trusted_proxies: config.trusted_proxies.clone(),
             logs: config.access_log.enabled,
             sticky_keys: sticky_keys(config, own_keys),
+            marks: Marks {
+                request_id_header: config.request_id_header.to_ascii_lowercase(),
+                request_id_returned: config.request_id_returned,
+                via: config.via.clone(),
+            },
+            proxy_protocol: config.listeners.iter().map(proxy_protocol).collect(),
         }
     }
+
+    /// Returns the networks from which a listener's connections begin with a PROXY header; `None`
+    /// when there is no such listener.
+    pub(crate) fn proxy_protocol(&self, listen: SocketAddr) -> Option<&Arc<[IpNet]>> {
+        let mut all = self.proxy_protocol.iter();
+        let (_, networks) = all.find(|(address, _)| *address == listen)?;
+        Some(networks)
+    }
+}
+
+fn proxy_protocol(listener: &Listener) -> (SocketAddr, Arc<[IpNet]>) {
+    (listener.listen, listener.proxy_protocol.as_slice().into())
 }
 
 /// Makes up keys that nobody else has.

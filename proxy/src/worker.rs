@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
+use ipnet::IpNet;
 use registry::ServiceName;
 use tokio::{
     sync::Notify,
@@ -20,7 +21,10 @@ use crate::{
     Endpoint, RouteTable, Shared,
     access_log::{self, Outcome, PIECE_BYTES},
     health,
-    http::Buffer,
+    http::{
+        Buffer,
+        marks::{Ids, Marks, RequestId},
+    },
     ledger::{Account, Ledger},
     metrics::{Counters, Metrics},
     mirror::Mirrors,
@@ -52,6 +56,7 @@ pub struct Worker {
     swept: RefCell<Option<Arc<RouteTable>>>,
     pub(crate) counters: Arc<Counters>,
     random: RefCell<fastrand::Rng>,
+    ids: RefCell<Ids>,
     buffers: RefCell<Vec<Buffer>>,
     outputs: RefCell<Vec<Vec<u8>>>,
     lines: RefCell<Vec<u8>>,
@@ -64,14 +69,16 @@ pub struct Worker {
 impl Worker {
     /// Creates a worker; `seed` is where its random choices begin.
     pub fn new(shared: Arc<Shared>, seed: u64) -> Rc<Self> {
+        let mut random = fastrand::Rng::with_seed(seed);
         Rc::new(Self {
+            ids: RefCell::new(Ids::new(random.u64(..), random.u64(..))),
             table: RefCell::new(Cache::new(Arc::clone(shared.table_cell()))),
             settings: RefCell::new(Cache::new(Arc::clone(shared.settings_cell()))),
             upstreams: Upstreams::default(),
             ledger: Ledger::default(),
             swept: RefCell::default(),
             counters: shared.metrics().worker(),
-            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            random: RefCell::new(random),
             buffers: RefCell::default(),
             outputs: RefCell::default(),
             lines: RefCell::default(),
@@ -161,6 +168,23 @@ impl Worker {
     /// Returns what this worker has of an endpoint.
     pub(crate) fn slot(&self, endpoint: &Arc<Endpoint>, service: &ServiceName) -> Rc<Slot> {
         self.upstreams.slot(endpoint, service, self.metrics())
+    }
+
+    /// Returns the networks from which a listener's connections begin with a PROXY header; `None`
+    /// when there is no such listener.
+    pub(crate) fn proxy_protocol(&self, listen: SocketAddr) -> Option<Arc<[IpNet]>> {
+        let mut settings = self.settings.borrow_mut();
+        settings.load().proxy_protocol(listen).map(Arc::clone)
+    }
+
+    /// Reads what messages are marked with.
+    pub(crate) fn with_marks<T>(&self, read: impl FnOnce(&Marks) -> T) -> T {
+        read(&self.settings.borrow_mut().load().marks)
+    }
+
+    /// Makes an id for a request that has none.
+    pub(crate) fn request_id(&self) -> RequestId<'static> {
+        self.ids.borrow_mut().make()
     }
 
     pub(crate) fn random(&self) -> u64 {

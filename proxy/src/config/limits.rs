@@ -15,6 +15,8 @@ pub struct Limits {
     pub header_bytes: Size,
     /// The most header lines of a request or response; 100, at most 256.
     pub headers: usize,
+    /// The largest body of a request; 0 for any.
+    pub body_bytes: Size,
     /// The most clients' connections of one worker; what is above waits to be accepted; 16384.
     pub connections: usize,
     /// The most unused connections that one worker keeps to one instance; 64.
@@ -31,6 +33,7 @@ impl Default for Limits {
             request_line_bytes: Size::from_bytes(8 << 10),
             header_bytes: Size::from_bytes(64 << 10),
             headers: 100,
+            body_bytes: Size::from_bytes(0),
             connections: 16_384,
             upstream_idle: 64,
             checks: 256,
@@ -40,6 +43,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns the largest body of a request in bytes.
+    pub(crate) fn body_bytes_max(&self) -> u64 {
+        match self.body_bytes.bytes() {
+            0 => u64::MAX,
+            bytes => bytes as u64,
+        }
+    }
+
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut bound = |key: &str, value: usize, least: usize, most: usize| {

@@ -1,6 +1,7 @@
 //! The section `[proxy]` of the configuration.
 
 mod limits;
+mod listener;
 mod path;
 mod retries;
 mod route;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     limits::Limits,
+    listener::{Listener, Protocol},
     path::{DotSegments, EncodedSlash, PathRules},
     retries::{Retries, Statuses},
     route::{
@@ -31,7 +33,7 @@ pub use self::{
     },
     timeouts::Timeouts,
 };
-use crate::{Balancer, route::coverage, sticky::Keys};
+use crate::{Balancer, http, route::coverage, sticky::Keys};
 
 /// Configures the proxy.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -52,6 +54,14 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// In which form paths are routed and forwarded.
     pub path: PathRules,
+    /// The header with the id of each request, which one of `trusted_proxies` may have set and else
+    /// is made; empty for none.
+    pub request_id_header: String,
+    /// Whether clients get the id too, in the same header.
+    pub request_id_returned: bool,
+    /// The name of this proxy in the `Via` header of requests and responses; empty for no such
+    /// header.
+    pub via: String,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How much things may take.
@@ -64,26 +74,6 @@ pub struct Config {
     pub defaults: ServiceOptions,
     /// What is different for some services.
     pub services: BTreeMap<ServiceName, ServiceOptions>,
-}
-
-/// Configures one address that clients connect to.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// What clients speak there.
-    #[serde(default)]
-    pub protocol: Protocol,
-}
-
-/// Names what clients of a listener speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// HTTP/1.1 and 1.0 without TLS.
-    #[default]
-    Http,
 }
 
 /// Configures the access log.
@@ -99,16 +89,16 @@ pub struct AccessLog {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listeners: vec![Listener {
-                listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-                protocol: Protocol::Http,
-            }],
+            listeners: vec![Listener::new(SocketAddr::from(([127, 0, 0, 1], 8080)))],
             routes: Vec::new(),
             host_routing: true,
             balancer: Balancer::default(),
             sticky_key_file: None,
             trusted_proxies: Vec::new(),
             path: PathRules::default(),
+            request_id_header: "x-request-id".to_owned(),
+            request_id_returned: false,
+            via: String::new(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             retries: Retries::default(),
@@ -124,19 +114,16 @@ impl Config {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (at, listener) in self.listeners.iter().enumerate() {
-            let mut others = self.listeners[..at].iter();
-            let same = others.any(|other| other.listen == listener.listen);
-            // Port 0 is another one each time.
-            if same && listener.listen.port() != 0 {
-                let reason = format!("`{}` is listened on twice", listener.listen);
-                problems.push(Problem::new(format!("listeners[{at}].listen"), reason));
-            }
+            let within = format!("listeners[{at}]");
+            let found = listener.problem(&self.listeners[..at]);
+            problems.extend(found.map(|problem| problem.within(&within)));
         }
         problems.extend(self.route_problems());
         let keys = self.sticky_key_file.as_deref().map(Keys::load);
         if let Some(Err(reason)) = keys {
             problems.push(Problem::new("sticky_key_file", reason));
         }
+        problems.extend(self.marks_problems());
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());
         problems.extend(self.retries.problems());
@@ -196,6 +183,23 @@ impl Config {
             Problem::new(format!("routes[{}]", one.place), reason)
         }));
         problems
+    }
+
+    fn marks_problems(&self) -> impl Iterator<Item = Problem> {
+        let name = &self.request_id_header;
+        let is_good = name.is_empty() || http::is_token(name);
+        let is_own = http::fields::Field::of(name) == http::fields::Field::EndToEnd;
+        let header = match (is_good, is_own) {
+            (false, _) => Some(format!("`{name}` is not the name of a header")),
+            (true, false) => Some(format!("`{name}` is a header with a meaning of its own")),
+            (true, true) => None,
+        };
+        let via = &self.via;
+        let bad_via = !via.is_empty() && !http::is_token(via);
+        let via = bad_via.then(|| format!("`{via}` is not a name such as \"proxy-1.example.com\""));
+        let header = header.map(|reason| Problem::new("request_id_header", reason));
+        let via = via.map(|reason| Problem::new("via", reason));
+        header.into_iter().chain(via)
     }
 
     /// Finds routes to services that aren't `known`, and options for such; keys are those within

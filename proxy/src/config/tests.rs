@@ -22,9 +22,13 @@ fn every_key_has_its_place() {
         host_routing = false
         balancer = "round_robin"
         trusted_proxies = ["10.0.0.0/8", "::1/128"]
+        request_id_header = "X-Trace"
+        request_id_returned = true
+        via = "gate-1.example.com"
         [[listeners]]
         listen = "127.0.0.1:1"
         protocol = "http"
+        proxy_protocol = ["10.0.0.0/8"]
         [[routes]]
         name = "api"
         priority = -1
@@ -73,6 +77,8 @@ fn every_key_has_its_place() {
 #[test]
 fn problems_name_the_key_and_the_value() {
     let text = r#"
+        request_id_header = "Content_Length"
+        via = "a b"
         [[listeners]]
         listen = "127.0.0.1:1"
         [[listeners]]
@@ -110,6 +116,8 @@ fn problems_name_the_key_and_the_value() {
             "routes[1].path_prefix: `api` does not begin with a slash",
             "routes[4].host: `web:80` has a port, which routes don't look at",
             "routes[3]: matches just what routes[2] matches, and would never be used",
+            "request_id_header: `Content_Length` is a header with a meaning of its own",
+            "via: `a b` is not a name such as \"proxy-1.example.com\"",
             "timeouts.idle: `0s` leaves no time",
             "limits.headers: `1000` is not between 1 and 256",
             "retries.attempts: `0` attempts would answer no request",

@@ -14,7 +14,7 @@ use self::{
 use crate::{
     config::Statuses,
     error::Error,
-    http::{Body, Buffer, response::Asked},
+    http::{Body, Buffer, marks::Added, response::Asked},
     timer::{Elapsed, Timer},
 };
 
@@ -83,6 +83,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) dropped: &'a [Box<str>],
     /// More header lines, with their ends.
     pub(crate) lines: &'a [u8],
+    /// What every response of ours gets.
+    pub(crate) added: &'a Added,
 }
 
 /// Tells how an exchange went well.

@@ -202,18 +202,19 @@ fn read_response(
     if !changes.dropped.is_empty() {
         response.leave_out(changes.dropped);
     }
+    response.yield_to(changes.added);
     if response.status == 101 {
         let expected = terms.wants_upgrade && response.upgrades();
         if !expected {
             return Err(Malformed::Syntax("nobody asked for another protocol"));
         }
-        response.encode_interim(changes.lines, out);
+        response.encode_interim(changes.added, changes.lines, out);
         return Ok(Next::Switched);
     }
     if response.is_interim() {
         let asked = response.status != 100 || terms.expects_continue;
         if asked && terms.asked.version == Version::Http11 {
-            response.encode_interim(b"", out);
+            response.encode_interim(changes.added, b"", out);
         }
         return Ok(Next::Interim {
             continues: response.status == 100,
@@ -224,7 +225,7 @@ fn read_response(
     let whole = progress.request_done.get() && response.has_end(terms.asked);
     let keeps_client = terms.keep_alive && whole && !is_closing();
     progress.ends_by_close.set(!response.has_end(terms.asked));
-    response.encode(terms.asked, keeps_client, changes.lines, out);
+    response.encode(terms.asked, keeps_client, changes.added, changes.lines, out);
     let now = Instant::now();
     let reply = Reply {
         status: response.status,

@@ -40,7 +40,7 @@ impl Stream {
         };
         let (mut input, mut output) = (worker.buffer(), worker.output());
         let cookie = self.cookie(worker, endpoint);
-        let (dropped, added) = changes(self.extras.as_deref(), cookie);
+        let (dropped, more) = changes(self.extras.as_deref(), cookie);
         let lines = Lines {
             client: client.stream,
             upstream: &mut upstream,
@@ -49,7 +49,8 @@ impl Stream {
             to_client: &mut output,
             changes: Changes {
                 dropped,
-                lines: &added,
+                lines: &more,
+                added: client.added,
             },
         };
         let outgoing = &mut self.outgoing;

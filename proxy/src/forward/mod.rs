@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     exchange::{Fault, Outgoing, Reply, Terms},
     health::Outcome,
-    http::Buffer,
+    http::{Buffer, marks::Added},
     ledger::Account,
     mirror::Mirrored,
     plan::Hold,
@@ -64,6 +64,8 @@ pub(crate) struct Client<'a> {
     pub(crate) stream: &'a mut TcpStream,
     pub(crate) input: &'a mut Buffer,
     pub(crate) timer: &'a Timer,
+    /// What its responses get from us.
+    pub(crate) added: &'a Added,
 }
 
 /// Holds an endpoint's connection after it has switched to another protocol.

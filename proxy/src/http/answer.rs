@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc, time::SystemTime};
 
-use super::{Version, response::Asked};
+use super::{Version, marks::Added, response::Asked};
 use crate::config::Respond;
 
 /// Holds an answer.
@@ -60,6 +60,7 @@ impl Answer {
         now: SystemTime,
         asked: Asked,
         keep_alive: bool,
+        added: &Added,
         out: &mut Vec<u8>,
     ) -> u64 {
         let body = self.respond.as_ref().map_or("", |respond| &respond.body);
@@ -70,6 +71,7 @@ impl Answer {
         for (name, value) in &self.headers {
             write!(out, "{name}: {value}\r\n").expect("a vector takes all bytes");
         }
+        added.encode_id(out);
         out.extend_from_slice(&self.lines);
         // RFC 9110, section 8.6: not with a 204; with a 304 it would be that of a 200.
         if !matches!(self.status, 204 | 304) {

@@ -30,6 +30,8 @@ pub(crate) struct Body {
     framing: Framing,
     coding: Coding,
     bytes: u64,
+    /// The most bytes that it may have.
+    most: u64,
     /// Names that trailers of this message may not have.
     nominated: Vec<Box<[u8]>>,
 }
@@ -63,7 +65,17 @@ impl Body {
             framing,
             coding,
             bytes: 0,
+            most: u64::MAX,
             nominated: Vec::new(),
+        }
+    }
+
+    /// Limits the body to `bytes` bytes of content: [`transfer`](Self::transfer) refuses one that
+    /// says or turns out to be longer.
+    pub(crate) fn at_most(self, bytes: u64) -> Self {
+        Self {
+            most: bytes,
+            ..self
         }
     }
 
@@ -122,12 +134,16 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// Refuses malformed chunks; what came before them has been moved.
+    /// Refuses malformed chunks and too large a body; what came before that has been moved, of a
+    /// body that says its length nothing.
     pub(crate) fn transfer(
         &mut self,
         input: &mut Buffer,
         out: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
+        if self.exceeds(self.most) {
+            return Err(Malformed::Body);
+        }
         if let Framing::Chunked(decoder) = &mut self.framing {
             loop {
                 let (used, step) = decoder.step(input.filled())?;
@@ -135,6 +151,9 @@ impl Body {
                 match (step, self.coding) {
                     (Step::Data(bytes), coding) => {
                         self.bytes += bytes.len() as u64;
+                        if self.bytes > self.most {
+                            return Err(Malformed::Body);
+                        }
                         match coding {
                             Coding::Plain => out.extend_from_slice(bytes),
                             Coding::Chunked => chunked::encode(bytes, out),
@@ -214,6 +233,20 @@ mod tests {
         assert_eq!(input.filled(), b"GET");
         assert!(body.is_done());
         assert_eq!(body.bytes(), 5);
+    }
+
+    #[test]
+    fn a_body_above_its_limit_is_refused_as_soon_as_that_is_known() {
+        for (most, refused) in [(5, false), (4, true)] {
+            let (mut body, mut out) = (Body::length(5).at_most(most), Vec::new());
+            let moved = body.transfer(&mut buffer(b"he"), &mut out);
+            assert_eq!((moved.is_err(), out.is_empty()), (refused, refused));
+            let mut body = Body::chunked(Coding::Chunked, Vec::new()).at_most(most);
+            body.transfer(&mut buffer(b"4\r\nhell\r\n"), &mut out)
+                .unwrap();
+            let moved = body.transfer(&mut buffer(b"1\r\no\r\n0\r\n\r\n"), &mut out);
+            assert_eq!(moved.err(), refused.then_some(Malformed::Body));
+        }
     }
 
     #[test]

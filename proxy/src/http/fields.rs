@@ -23,7 +23,10 @@ pub(crate) enum Field {
     Forwarded,
     ForwardedFor,
     ForwardedHost,
+    ForwardedPort,
     ForwardedProto,
+    /// Names the request, where that is configured; [`Fields::mark`] finds it.
+    RequestId,
     /// Tells something else about the client that only a trusted proxy may say.
     ForwardedOther,
 }
@@ -33,19 +36,7 @@ impl Field {
     pub(crate) fn of(name: &str) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let bytes = name.as_bytes();
-        // A server behind us may read `_` as `-` (CGI does), so what looks alike is treated alike.
-        let begins = |known: &str| {
-            let same = |(a, b): (u8, u8)| {
-                let a = if a == b'_' {
-                    b'-'
-                } else {
-                    a.to_ascii_lowercase()
-                };
-                a == b
-            };
-            name.len() >= known.len() && name.bytes().zip(known.bytes()).all(same)
-        };
-        let resembles = |known: &str| name.len() == known.len() && begins(known);
+        let resembles = |known: &str| resembles(name, known);
         match bytes.len() {
             2 if is("te") => Self::Te,
             4 if is("host") => Self::Host,
@@ -59,14 +50,30 @@ impl Field {
             14 if resembles("content-length") => Self::ContentLength,
             15 if resembles("x-forwarded-for") => Self::ForwardedFor,
             16 if resembles("x-forwarded-host") => Self::ForwardedHost,
+            16 if resembles("x-forwarded-port") => Self::ForwardedPort,
             9 if resembles("x-real-ip") => Self::ForwardedOther,
             17 if resembles("x-forwarded-proto") => Self::ForwardedProto,
             17 if resembles("transfer-encoding") => Self::TransferEncoding,
             7.. if bytes[..6].eq_ignore_ascii_case(b"proxy-") => Self::HopByHop,
-            12.. if begins("x-forwarded-") => Self::ForwardedOther,
+            12.. if begins(name, "x-forwarded-") => Self::ForwardedOther,
             _ => Self::EndToEnd,
         }
     }
+}
+
+/// Tells whether a name begins with a known one, in lower case.
+///
+/// A server behind us may read `_` as `-` (CGI does), so what looks alike is treated alike.
+fn begins(name: &str, known: &str) -> bool {
+    let same = |(a, b): (u8, u8)| match a {
+        b'_' => b == b'-' || b == b'_',
+        a => a.to_ascii_lowercase() == b,
+    };
+    name.len() >= known.len() && name.bytes().zip(known.bytes()).all(same)
+}
+
+fn resembles(name: &str, known: &str) -> bool {
+    name.len() == known.len() && begins(name, known)
 }
 
 /// Tells whether a line may stand behind a body: one that says nothing of framing, routing,
@@ -192,6 +199,19 @@ impl<'h, 'b> Fields<'h, 'b> {
             (false, None) => Framing::Unsaid,
         };
         Ok(fields)
+    }
+
+    /// Gives all lines whose name resembles `name`, in lower case, this kind; returns whether there
+    /// are any.
+    pub(crate) fn mark(&mut self, name: &str, kind: Field) -> bool {
+        let mut any = false;
+        for (header, place) in self.headers.iter().zip(&mut self.kinds) {
+            if resembles(header.name, name) {
+                *place = kind;
+                any = true;
+            }
+        }
+        any
     }
 
     /// Returns the values of all lines of one kind.

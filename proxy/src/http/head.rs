@@ -18,6 +18,9 @@ pub(crate) enum Malformed {
     /// The version is neither 1.0 nor 1.1.
     #[error("the protocol version is not supported")]
     Version,
+    /// The body is longer than is allowed.
+    #[error("the body is too large")]
+    Body,
     /// The body has a transfer coding besides `chunked`.
     #[error("the transfer coding is not supported")]
     Coding,

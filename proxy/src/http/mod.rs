@@ -13,6 +13,7 @@ pub(crate) mod fields;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod host;
+pub(crate) mod marks;
 pub(crate) mod problem;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::SystemTime};
 
-use super::{Version, response::Asked};
+use super::{Version, marks::Added, response::Asked};
 use crate::error::Error;
 
 /// How long a client should wait before it asks an unavailable service again, in seconds.
@@ -16,6 +16,7 @@ pub(crate) fn encode(
     now: SystemTime,
     asked: Asked,
     keep_alive: bool,
+    added: &Added,
     out: &mut Vec<u8>,
 ) -> u64 {
     // Neither text has a character that JSON would want escaped.
@@ -37,11 +38,13 @@ pub(crate) fn encode(
         out,
         "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\n\
          Content-Length: {}\r\nDate: {}\r\nCache-Control: no-store\r\n\
-         {retry_after}{connection}\r\n",
+         {retry_after}{connection}",
         body.len(),
         httpdate::fmt_http_date(now),
     )
     .expect("a vector takes all bytes");
+    added.encode_id(out);
+    out.extend_from_slice(b"\r\n");
     if asked.head {
         return 0;
     }
@@ -61,6 +64,7 @@ mod tests {
             SystemTime::UNIX_EPOCH,
             Asked::default(),
             true,
+            &Added::default(),
             &mut out,
         );
         let text = String::from_utf8(out).unwrap();
@@ -92,6 +96,7 @@ mod tests {
                     ..Asked::default()
                 },
                 false,
+                &Added::default(),
                 &mut out
             ),
             0

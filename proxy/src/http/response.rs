@@ -8,6 +8,7 @@ use super::{
     Body, Coding, Malformed, Version,
     fields::{Field, Fields, Framing},
     head::malformed,
+    marks::Added,
 };
 
 /// Holds one response's head.
@@ -102,10 +103,25 @@ impl<'h, 'b> Response<'h, 'b> {
         self.fields.leave_out(names);
     }
 
+    /// Leaves out the line that is to be added by us.
+    pub(crate) fn yield_to(&mut self, added: &Added) {
+        if !added.name().is_empty() {
+            self.fields.mark(added.name(), Field::RequestId);
+        }
+    }
+
     /// Appends the head as the client gets it; `keep_alive` says whether the connection stays, and
-    /// `more` are lines of ours.
-    pub(crate) fn encode(&self, asked: Asked, keep_alive: bool, more: &[u8], out: &mut Vec<u8>) {
+    /// `more` are further lines of ours.
+    pub(crate) fn encode(
+        &self,
+        asked: Asked,
+        keep_alive: bool,
+        added: &Added,
+        more: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         self.encode_lines(out);
+        added.encode(self.version, out);
         out.extend_from_slice(more);
         let http11 = asked.version == Version::Http11;
         let bodiless = self.has_no_body(asked);
@@ -138,9 +154,10 @@ impl<'h, 'b> Response<'h, 'b> {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Appends the head of a 1xx as the client gets it; `more` are lines of ours.
-    pub(crate) fn encode_interim(&self, more: &[u8], out: &mut Vec<u8>) {
+    /// Appends the head of a 1xx as the client gets it; `more` are further lines of ours.
+    pub(crate) fn encode_interim(&self, added: &Added, more: &[u8], out: &mut Vec<u8>) {
         self.encode_lines(out);
+        added.encode(self.version, out);
         out.extend_from_slice(more);
         if self.upgrades() {
             out.extend_from_slice(b"Connection: upgrade\r\n");
@@ -162,6 +179,7 @@ impl<'h, 'b> Response<'h, 'b> {
                 Field::Connection
                     | Field::ContentLength
                     | Field::HopByHop
+                    | Field::RequestId
                     | Field::Te
                     | Field::TransferEncoding
                     | Field::Upgrade
@@ -198,7 +216,7 @@ mod tests {
         let mut slots = slots();
         let response = Response::parse(text.as_bytes(), &mut slots).unwrap();
         let mut out = Vec::new();
-        response.encode(asked, keep_alive, b"", &mut out);
+        response.encode(asked, keep_alive, &Added::default(), b"", &mut out);
         String::from_utf8(out).unwrap()
     }
 

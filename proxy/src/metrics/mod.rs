@@ -67,6 +67,7 @@ pub(crate) struct Counters {
     pub(crate) retries_refused: Count,
     pub(crate) connections: Count,
     pub(crate) connections_open: Count,
+    pub(crate) proxy_header_errors: Count,
     pub(crate) requests_in_flight: Count,
     pub(crate) upstream_connects: Count,
     pub(crate) upstream_connect_failures: Count,
@@ -112,11 +113,16 @@ impl Metrics {
     }
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters: [Description; 6] = [
+        let counters: [Description; 7] = [
             (
                 "signpost_proxy_connections",
                 "Connections accepted from clients",
                 |counters| &counters.connections,
+            ),
+            (
+                "signpost_proxy_proxy_header_errors",
+                "Connections closed as their PROXY header was missing or malformed",
+                |counters| &counters.proxy_header_errors,
             ),
             (
                 "signpost_proxy_retries",

@@ -2,9 +2,13 @@
 
 mod bodies;
 mod drain;
+mod headers;
+mod limits;
 mod malformed;
 mod peer;
+mod proxied;
 mod requests;
+mod responses;
 mod retries;
 mod routes;
 mod timeouts;
@@ -44,6 +48,7 @@ impl Proxy {
         let table = RouteTable::build(&config, &domains, &snapshot, None);
         let log = AccessLog::open(&config.access_log).unwrap();
         let shared = Arc::new(Shared::new(&config, table, log));
+        let listen = config.listeners[0].listen;
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (phase, phases) = watch::channel(Phase::Serve);
@@ -53,7 +58,7 @@ impl Proxy {
             let runtime = builder.enable_all().build().unwrap();
             LocalSet::new().block_on(&runtime, async {
                 let worker = Worker::new(for_worker, 7);
-                serve(worker, listener, phases).await.unwrap();
+                serve(worker, listen, listener, phases).await.unwrap();
             });
         });
         Self {

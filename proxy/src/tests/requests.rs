@@ -9,7 +9,7 @@ use super::*;
 #[test]
 fn connections_are_kept_on_both_sides() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start("", &[origin.address]);
+    let proxy = Proxy::start("request_id_header = \"\"", &[origin.address]);
     let mut client = proxy.client();
     for _ in 0..5 {
         client.send(GET);
@@ -22,12 +22,13 @@ fn connections_are_kept_on_both_sides() {
         );
     }
     assert_eq!(origin.connections(), 1);
-    let host = "Host: web\r\n";
+    let port = proxy.address.port();
     assert_eq!(
         origin.received(),
         format!(
-            "GET /a HTTP/1.1\r\n{host}X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\
-             X-Forwarded-Host: web\r\nForwarded: for=127.0.0.1;host=\"web\";proto=http\r\n\r\n"
+            "GET /a HTTP/1.1\r\nHost: web\r\nX-Forwarded-For: 127.0.0.1\r\n\
+             X-Forwarded-Proto: http\r\nX-Forwarded-Port: {port}\r\n\
+             Forwarded: for=127.0.0.1;proto=http;host=\"web\"\r\nX-Forwarded-Host: web\r\n\r\n"
         )
     );
 }

@@ -144,21 +144,25 @@ fn a_fixed_answer_is_given_without_an_instance() {
 #[test]
 fn a_request_is_rewritten_on_its_way() {
     let origin = Origin::answering(OK);
-    let config = "[[routes]]\npath_prefix = '/shop'\nservice = 'web'\n[routes.rewrite]\n\
+    let config = "request_id_header = ''\n[[routes]]\npath_prefix = '/shop'\nservice = 'web'\n[routes.rewrite]\n\
                   replace_prefix = '/v2'\nhost = 'shop.internal:81'\n\
                   headers = { set = { X-Env = 'live' }, add = { X-Via = 'b' }, remove = ['Cookie'] }";
     let proxy = Proxy::start(config, &[origin.address]);
+    let port = proxy.address.port();
     proxy.ask(
         "GET /shop/cart?x HTTP/1.1\r\nHost: shop.example\r\nx_env: test\r\nX-ENV: dev\r\n\
          cookie: secret\r\nX-Via: a\r\nAccept: z\r\nConnection: close, X-Env\r\n\r\n",
     );
     assert_eq!(
         origin.received(),
-        "GET /v2/cart?x HTTP/1.1\r\nHost: shop.internal:81\r\nX-Via: a\r\nAccept: z\r\n\
+        format!(
+            "GET /v2/cart?x HTTP/1.1\r\nHost: shop.internal:81\r\nX-Via: a\r\nAccept: z\r\n\
          X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\
+         X-Forwarded-Port: {port}\r\n\
+         Forwarded: for=127.0.0.1;proto=http;host=\"shop.example\"\r\n\
          X-Forwarded-Host: shop.example\r\n\
-         Forwarded: for=127.0.0.1;host=\"shop.example\";proto=http\r\n\
          X-Env: live\r\nX-Via: b\r\n\r\n"
+        )
     );
 }
 

@@ -5,11 +5,12 @@ use std::mem::MaybeUninit;
 use httparse::Header;
 
 use super::{
-    HEADERS_MAX, Malformed, Version,
+    Body, Coding, HEADERS_MAX, Malformed, Version,
     fields::{Field, Fields, Framing, tokens},
     forwarded::{self, Sender},
     head::malformed,
     host,
+    marks::{self, Marks, RequestId},
 };
 
 /// Makes places for header lines, to be given to [`Request::parse`].
@@ -116,6 +117,15 @@ impl<'h, 'b> Request<'h, 'b> {
         })
     }
 
+    /// Returns the body that follows (RFC 9112, section 6.3).
+    pub(crate) fn body(&self) -> Body {
+        match self.fields.framing {
+            Framing::Unsaid => Body::length(0),
+            Framing::Length(bytes) => Body::length(bytes),
+            Framing::Chunked => Body::chunked(Coding::Chunked, self.fields.nominated()),
+        }
+    }
+
     /// Tells whether asking twice is asking once (RFC 9110, section 9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(
@@ -142,17 +152,18 @@ impl<'h, 'b> Request<'h, 'b> {
         self.upgrade.is_some()
     }
 
-    /// Appends the head as the server behind us gets it.
-    pub(crate) fn encode(&self, sender: Sender, onward: Onward<'_>, out: &mut Vec<u8>) {
+    /// Appends the head as the server behind us gets it; `id` is what [`RequestId::find`] has found
+    /// or what is said instead.
+    pub(crate) fn encode(
+        &self,
+        sender: &Sender,
+        marks: &Marks,
+        id: Option<&RequestId<'_>>,
+        onward: Onward<'_>,
+        out: &mut Vec<u8>,
+    ) {
         let host_is_kept = self.authority_is_host_line() && onward.host.is_none();
-        out.extend_from_slice(self.method.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(onward.path.as_bytes());
-        if let Some(query) = self.target.query() {
-            out.push(b'?');
-            out.extend_from_slice(query.as_bytes());
-        }
-        out.extend_from_slice(b" HTTP/1.1\r\n");
+        self.encode_request_line(onward.path, out);
         if !host_is_kept {
             let host = match (onward.host, self.authority) {
                 (Some(host), _) => host,
@@ -164,6 +175,7 @@ impl<'h, 'b> Request<'h, 'b> {
         self.fields.copy(self.head, out, |kind| match kind {
             Field::EndToEnd => true,
             Field::Host => host_is_kept,
+            Field::RequestId => matches!(id, Some(RequestId::Kept(_))),
             Field::Expect => self.version == Version::Http11,
             Field::Connection
             | Field::ContentLength
@@ -186,6 +198,12 @@ impl<'h, 'b> Request<'h, 'b> {
         }
         forwarded::encode(&self.fields, sender, self.authority, out);
         out.extend_from_slice(onward.lines);
+        if let Some(made @ RequestId::Made(_)) = id {
+            marks::append(&marks.request_id_header, made.as_str(), out);
+        }
+        if !marks.via.is_empty() {
+            marks::append_via(self.version, &marks.via, out);
+        }
         let takes_trailers = self
             .fields
             .values(Field::Te)
@@ -200,6 +218,17 @@ impl<'h, 'b> Request<'h, 'b> {
             (None, false) => {}
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    fn encode_request_line(&self, path: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(path.as_bytes());
+        if let Some(query) = self.target.query() {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
+        }
+        out.extend_from_slice(b" HTTP/1.1\r\n");
     }
 
     /// Tells whether the host came by its own line, and not in the target or not at all.
@@ -217,9 +246,10 @@ fn append_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 /// Tells a version that is not supported from what is no version.
 fn version_error(head: &[u8]) -> Malformed {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let text = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    match text {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+    let mut words = line.split(|byte| *byte == b' ').skip(2);
+    // Where there are more words the second space isn't the one before the version.
+    match (words.next(), words.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Malformed::Version
@@ -262,7 +292,8 @@ fn target<'b>(method: &str, raw: &'b str) -> Result<(Target<'b>, Option<&'b str>
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     match (authority, path) {
-        ("", _) => Err(wrong),
+        // RFC 9110, section 4.2.1: not without a host, as little as with a port alone.
+        (authority, _) if authority.is_empty() || authority.starts_with(':') => Err(wrong),
         // RFC 9112, section 3.2.4: without a path the server itself is meant.
         (_, "") if method == "OPTIONS" => Ok((Target::Asterisk, Some(authority))),
         _ => Ok((Target::Path(path), Some(authority))),

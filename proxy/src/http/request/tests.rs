@@ -9,10 +9,8 @@ fn parse<T>(text: &str, then: impl FnOnce(Request<'_, '_>) -> T) -> Result<T, Ma
 }
 
 fn encode(text: &str, trusted: bool) -> String {
-    let sender = Sender {
-        address: "192.0.2.1".parse().unwrap(),
-        trusted,
-    };
+    let mut sender = Sender::new("192.0.2.1".parse().unwrap(), 8080);
+    sender.trusted = trusted;
     let encoded = parse(text, |request| {
         let mut out = Vec::new();
         let onward = Onward {
@@ -24,7 +22,7 @@ fn encode(text: &str, trusted: bool) -> String {
             host: None,
             lines: b"",
         };
-        request.encode(sender, onward, &mut out);
+        request.encode(&sender, &Marks::default(), None, onward, &mut out);
         String::from_utf8(out).unwrap()
     });
     encoded.unwrap()
@@ -33,8 +31,8 @@ fn encode(text: &str, trusted: bool) -> String {
 /// What follows the lines of the client in what the server gets.
 fn ours(host: &str) -> String {
     format!(
-        "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: {host}\r\n\
-         Forwarded: for=192.0.2.1;host=\"{host}\";proto=http\r\n"
+        "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n\
+         Forwarded: for=192.0.2.1;proto=http;host=\"{host}\"\r\nX-Forwarded-Host: {host}\r\n"
     )
 }
 
@@ -53,6 +51,10 @@ fn malformed_heads_are_refused() {
         "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / x HTTP/2.0\r\nHost: a\r\n\r\n",
         "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET http://a/ HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
@@ -143,8 +145,9 @@ fn a_trusted_proxy_is_believed_and_appended_to() {
                 X-Forwarded-For: 2.2.2.2\r\n\
                 Forwarded: for=1.1.1.1\r\nX-Forwarded-Proto: https\r\n\r\n";
     let expected = "GET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\
-                    X-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.1\r\nX-Forwarded-Host: a\r\n\
-                    Forwarded: for=1.1.1.1, for=192.0.2.1;host=\"a\";proto=http\r\n\r\n";
+                    X-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.1\r\n\
+                    Forwarded: for=1.1.1.1, for=192.0.2.1;proto=http;host=\"a\"\r\n\
+                    X-Forwarded-Host: a\r\n\r\n";
     assert_eq!(encode(text, true), expected);
 }
 

@@ -1,9 +1,10 @@
 //! One client's connection: request after request.
 
+mod arrival;
+
 use std::{
     future::poll_fn,
     mem::{self, MaybeUninit},
-    net::SocketAddr,
     rc::Rc,
     task::Poll,
     time::{Duration, SystemTime},
@@ -12,13 +13,17 @@ use std::{
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
+pub(crate) use self::arrival::Arrival;
 use crate::{
     Worker,
     access_log::Outcome,
     error::Error,
-    forward::{Client, Forwarded, Stream},
+    forward::{Client, Forwarded, Stream, Switched},
     gate::Ticket,
-    http::{Buffer, Scan, answer::Answer, forwarded::Sender, head::scan, problem, response::Asked},
+    http::{
+        Buffer, Scan, answer::Answer, forwarded::Sender, head::scan, marks::Added, problem,
+        response::Asked,
+    },
     ledger::Account,
     metrics::Took,
     mirror,
@@ -33,20 +38,33 @@ use crate::{
 /// drains: it may have sent it before it could know.
 const FRESH_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves a client until one side ends the connection.
-pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketAddr) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+/// Serves a client until one side ends the connection; `has_header` when a PROXY header comes first.
+pub(crate) async fn run(
+    worker: Rc<Worker>,
+    ticket: Ticket,
+    stream: TcpStream,
+    arrival: Arrival,
+    has_header: bool,
+) {
     let timer = Timer::new(worker.bounds().timeouts.header.get());
     let mut connection = Connection {
-        trusted: worker.trusts(peer.ip()),
+        sender: sender(&worker, &arrival),
         worker,
         ticket,
-        peer,
+        arrival,
         stream,
         input: Buffer::default(),
         timer,
         is_fresh: true,
     };
+    if has_header {
+        if !connection.read_proxy_header().await {
+            return;
+        }
+        let header = connection.worker.bounds().timeouts.header.get();
+        connection.timer.set(header);
+        connection.sender = sender(&connection.worker, &connection.arrival);
+    }
     let after = loop {
         let after = match connection.next_head().await {
             Ok(Some(bytes)) => connection.serve(bytes).await,
@@ -84,9 +102,9 @@ pub(crate) async fn run(worker: Rc<Worker>, ticket: Ticket, stream: TcpStream, p
 struct Connection {
     worker: Rc<Worker>,
     ticket: Ticket,
-    peer: SocketAddr,
-    /// What the peer says of clients before it is believed.
-    trusted: bool,
+    arrival: Arrival,
+    /// What servers are told of the client.
+    sender: Sender,
     stream: TcpStream,
     /// Without room while nothing is there, so that an idle client costs little.
     input: Buffer,
@@ -215,23 +233,20 @@ impl Connection {
         let started = Instant::now();
         let worker = Rc::clone(&self.worker);
         worker.counters.requests_in_flight.add(1);
-        let sender = Sender {
-            address: self.peer.ip(),
-            trusted: self.trusted,
-        };
-        let plan = Plan::new(&worker, sender, &mut self.input, head, started);
+        let plan = Plan::new(&worker, &self.sender, &mut self.input, head, started);
+        let (asked, keep_alive, added) = (plan.asked, plan.keep_alive, &plan.added);
         let (mut stream, ended, after) = match plan.course {
             Course::Forward(mut stream) => {
                 let account = worker.account(&stream.pool.service);
-                let (ended, after) = self.forward(&mut stream, &account).await;
+                let (ended, after) = self.forward(&mut stream, &account, added).await;
                 (Some((stream, account)), ended, after)
             }
             Course::Answer(answer) => {
-                let (ended, after) = self.reply(&answer, plan.asked, plan.keep_alive).await;
+                let (ended, after) = self.reply(&answer, asked, keep_alive, added).await;
                 (None, ended, after)
             }
             Course::Refuse(error) => {
-                let (ended, after) = self.answer(error, plan.asked, plan.keep_alive).await;
+                let (ended, after) = self.answer(error, asked, keep_alive, added).await;
                 (None, ended, after)
             }
         };
@@ -245,11 +260,17 @@ impl Connection {
         after
     }
 
-    async fn forward(&mut self, stream: &mut Stream, account: &Account) -> (Ended, After) {
+    async fn forward(
+        &mut self,
+        stream: &mut Stream,
+        account: &Account,
+        added: &Added,
+    ) -> (Ended, After) {
         let client = Client {
             stream: &mut self.stream,
             input: &mut self.input,
             timer: &self.timer,
+            added,
         };
         let ticket = &self.ticket;
         match stream
@@ -269,22 +290,8 @@ impl Connection {
                 };
                 (ended, after)
             }
-            Forwarded::Switched(reply, mut switched) => {
-                let timeout = stream.timeouts.tunnel.get();
-                let (client, upstream) = (&mut self.stream, &mut switched.upstream);
-                let (input, from_upstream) = (&mut self.input, &mut switched.input);
-                tunnel::run(
-                    client,
-                    upstream,
-                    input,
-                    from_upstream,
-                    &self.timer,
-                    timeout,
-                    ticket,
-                )
-                .await;
-                drop(switched.in_flight);
-                self.worker.give_buffer(switched.input);
+            Forwarded::Switched(reply, switched) => {
+                self.tunnel(stream, switched).await;
                 let ended = Ended {
                     status: Some(reply.status),
                     ..Ended::default()
@@ -294,7 +301,8 @@ impl Connection {
             Forwarded::Failed(error) => {
                 let whole = stream.outgoing.body.is_done();
                 let keep_alive = stream.terms.keep_alive && whole && error.status() >= 500;
-                self.answer(error, stream.terms.asked, keep_alive).await
+                self.answer(error, stream.terms.asked, keep_alive, added)
+                    .await
             }
             Forwarded::Aborted {
                 status,
@@ -312,11 +320,34 @@ impl Connection {
         }
     }
 
+    /// Passes on what both sides send after a 101.
+    async fn tunnel(&mut self, stream: &Stream, mut switched: Switched) {
+        let timeout = stream.timeouts.tunnel.get();
+        tunnel::run(
+            &mut self.stream,
+            &mut switched.upstream,
+            &mut self.input,
+            &mut switched.input,
+            &self.timer,
+            timeout,
+            &self.ticket,
+        )
+        .await;
+        drop(switched.in_flight);
+        self.worker.give_buffer(switched.input);
+    }
+
     /// Answers with an error of ours.
-    async fn answer(&mut self, error: Error, asked: Asked, keep_alive: bool) -> (Ended, After) {
+    async fn answer(
+        &mut self,
+        error: Error,
+        asked: Asked,
+        keep_alive: bool,
+        added: &Added,
+    ) -> (Ended, After) {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
-        let bytes = problem::encode(error, SystemTime::now(), asked, keep_alive, &mut out);
+        let bytes = problem::encode(error, SystemTime::now(), asked, keep_alive, added, &mut out);
         let ended = Ended {
             status: Some(error.status()),
             bytes,
@@ -327,12 +358,18 @@ impl Connection {
     }
 
     /// Answers with what a route says.
-    async fn reply(&mut self, answer: &Answer, asked: Asked, keep_alive: bool) -> (Ended, After) {
+    async fn reply(
+        &mut self,
+        answer: &Answer,
+        asked: Asked,
+        keep_alive: bool,
+        added: &Added,
+    ) -> (Ended, After) {
         let keep_alive = keep_alive && !self.ticket.is_closing();
         let mut out = self.worker.output();
         let ended = Ended {
             status: Some(answer.status()),
-            bytes: answer.encode(SystemTime::now(), asked, keep_alive, &mut out),
+            bytes: answer.encode(SystemTime::now(), asked, keep_alive, added, &mut out),
             ..Ended::default()
         };
         self.send(out, ended, keep_alive).await
@@ -356,7 +393,8 @@ impl Connection {
     /// Answers what is no request.
     async fn refuse(&mut self, error: Error) {
         let started = Instant::now();
-        let (ended, _) = self.answer(error, Asked::default(), false).await;
+        let added = Added::default();
+        let (ended, _) = self.answer(error, Asked::default(), false, &added).await;
         let version = self.worker.with_table(crate::RouteTable::version);
         self.record(started, &ended, None, version, &[]);
     }
@@ -408,7 +446,7 @@ impl Connection {
             error: ended.error,
             aborted: ended.aborted,
         };
-        self.worker.log(self.peer, line, &outcome);
+        self.worker.log(self.arrival.client, line, &outcome);
     }
 }
 
@@ -417,6 +455,13 @@ impl Drop for Connection {
         self.worker.give_buffer(mem::take(&mut self.input));
         self.worker.leave();
     }
+}
+
+/// Describes who has arrived.
+fn sender(worker: &Worker, arrival: &Arrival) -> Sender {
+    let mut sender = Sender::new(arrival.client.ip(), arrival.port);
+    sender.trusted = worker.trusts(sender.address);
+    sender
 }
 
 /// Returns how many bytes there are of the first line, with its end.

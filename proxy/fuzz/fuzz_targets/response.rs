@@ -1,0 +1,7 @@
+//! Any bytes as the head of a response.
+#![no_main]
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::response(data));
