@@ -274,7 +274,8 @@ async fn serve(
         Ok(udp) => udp,
         Err(error) => return error,
     };
-    let tcp = dns::serve_tcp(tcp, Arc::clone(zones), metrics.counters(), config);
+    let over = std::future::pending();
+    let tcp = dns::serve_tcp(tcp, Arc::clone(zones), metrics.counters(), config, over);
     tokio::select! {
         error = udp.failed() => error,
         Err(error) = tcp => error,
