@@ -45,7 +45,7 @@ pub use instance::{
     Addresses, Exclusion, Instance, Locality, Origin, Port, Ports, Protocol, State, Timestamp,
 };
 pub use limits::Limits;
-pub use machine::start;
+pub use machine::{start, start_after};
 pub use name::{InstanceId, NameError, PortName, ServiceName};
 pub use registration::{NamedPort, Registration};
 pub use registry::Registry;
