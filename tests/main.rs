@@ -17,5 +17,6 @@ mod pipeline;
 mod reload;
 mod support;
 mod tidy;
+mod upgrade;
 mod zero_loss;
 mod zookeeper;
