@@ -21,6 +21,8 @@ pub struct Config {
     pub workers: usize,
     /// How long requests under way may take to finish when the process is asked to end.
     pub drain_timeout: Duration,
+    /// How long a new process may take to get ready before an upgrade is given up.
+    pub upgrade_timeout: Duration,
     /// Answers to DNS queries.
     pub dns: dns::Config,
     /// Forwarding of HTTP requests.
@@ -40,6 +42,7 @@ impl Default for Config {
         Self {
             workers: thread::available_parallelism().map_or(1, usize::from),
             drain_timeout: Duration::from_secs(30),
+            upgrade_timeout: Duration::from_secs(120),
             dns: dns::Config::default(),
             proxy: proxy::Config::default(),
             admin: admin::Config::default(),
@@ -59,7 +62,7 @@ pub(crate) fn document(path: Option<&Path>, environment: &Environment) -> Result
 }
 
 /// The keys at the top, which environment variables may override.
-const KEYS: [&str; 2] = ["workers", "drain_timeout"];
+const KEYS: [&str; 3] = ["workers", "drain_timeout", "upgrade_timeout"];
 
 /// The sections whose keys environment variables may override.
 const SECTIONS: [&str; 6] = ["dns", "proxy", "admin", "registry", "log", "sources"];

@@ -10,7 +10,8 @@
 //! starts everything a [`Config`] describes: the registry with its sources, the views (zones and routes,
 //! renewed whenever a snapshot or the configuration is new), the health manager (which tells the registry
 //! what the proxy sees of instances), the workers that serve them, and the listeners that come and go with
-//! the configuration. `admin/` is the API by which people and programs look in and
+//! the configuration. `upgrade/` hands all of it over to another process,
+//! `admin/` is the API by which people and programs look in and
 //! register, `cli/` the command line, `registrar/` the agent behind `signpost register`.
 //!
 //! What always holds:
@@ -27,16 +28,21 @@
 //! 10. Nothing at `info` or above is logged per query or request but the access log.
 //! 11. An update is never lost: watch first, then read; a reconnect ends in a full re-read.
 
+mod activation;
 mod admin;
+mod bind;
 pub mod cli;
 mod config;
 mod http_client;
+mod inherited;
 mod listeners;
 mod logs;
+mod notify;
 mod registrar;
 mod reload;
 mod server;
 mod signals;
+mod upgrade;
 mod views;
 mod workers;
 

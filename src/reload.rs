@@ -8,7 +8,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{Config, Server, config::document};
+use crate::{Config, Server, config::document, notify};
 
 /// How long the file must be left alone before it is read.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -89,7 +89,9 @@ impl Reloader {
 
     /// Reads the configuration and puts it into use; whatever is wrong with it, nothing changes.
     pub(crate) async fn reload(&self, server: &mut Server, request: Option<ReloadRequest>) {
+        notify::reloading();
         let result = self.read_and_apply(server).await;
+        notify::ready();
         match &result {
             Ok(()) => tracing::info!("configuration reloaded"),
             Err(errors) => {

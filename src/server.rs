@@ -1,6 +1,6 @@
 //! The whole of a running signpost.
 
-use std::{fmt, future::Future, path::PathBuf, sync::Arc};
+use std::{fmt, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use ::config::{Environment, Problem};
 use proxy::HealthManager;
@@ -10,8 +10,11 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Config,
     admin::{Access, Admin, Collectors},
-    listeners::{Addresses, Listeners, Parts, Plane},
+    inherited::Inherited,
+    listeners::{Addresses, Listeners, Parts, Pending, Plane},
+    notify,
     reload::{ReloadRequest, Reloader},
+    upgrade::{self, Legacy, Predecessor, State},
     views::Views,
     workers::Workers,
 };
@@ -26,7 +29,9 @@ const RELOADS_MAX: usize = 16;
 /// requests under way finish.
 pub struct Server {
     config: Arc<Config>,
-    /// DNS cookies with a secret of this process's own; those of before a reload stay good.
+    /// What DNS cookies are made with unless a file says it.
+    cookie_secret: [u8; 16],
+    /// DNS cookies with that secret; those of before a reload stay good.
     own_cookies: Arc<dns::Cookies>,
     controls: Controls,
     views: Views,
@@ -54,15 +59,34 @@ impl Server {
     ///
     /// Returns what can't be done, by the key that asks for it.
     pub async fn start(config: Config) -> Result<Self, Problem> {
+        Self::start_with(config, Inherited::default(), None).await
+    }
+
+    /// As [`Server::start`], with sockets that are open already, and in place of another process.
+    pub(crate) async fn start_with(
+        config: Config,
+        mut inherited: Inherited,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, Problem> {
         warn_of(&config);
+        let access = access(&config)?;
         let log = proxy::AccessLog::open(&config.proxy.access_log);
         let log = log.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
-        let own_cookies = own_cookies()?;
+        let cookie_secret = match &predecessor {
+            Some(predecessor) => predecessor.cookie_secret(),
+            None => new_secret()?,
+        };
+        let own_cookies = Arc::new(dns::Cookies::new(cookie_secret));
         let cookies = cookies(&config, &own_cookies)?;
         let listeners = Listeners::default();
-        let pending = listeners.bind(&config, config.workers)?;
+        let pending = listeners.bind(&config, config.workers, &mut inherited)?;
+        inherited.close_rest();
 
-        let controls = registry::start(config.registry.clone());
+        let version = predecessor.as_ref().map_or(0, Predecessor::version);
+        let controls = registry::start_after(config.registry.clone(), version);
+        if let Some(predecessor) = &predecessor {
+            upgrade::sync(&controls, &config.sources, predecessor).await?;
+        }
         set_sources(&controls, &config).await?;
         let dns_metrics = Arc::new(dns::Metrics::default());
         let views = Views::start(&config, cookies, &dns_metrics, &controls, log);
@@ -84,8 +108,10 @@ impl Server {
             requests,
             watched,
         );
+        admin.set_access(access);
         let mut server = Self {
             config: Arc::new(config),
+            cookie_secret,
             own_cookies,
             controls,
             views,
@@ -97,22 +123,34 @@ impl Server {
             listeners,
             workers,
         };
-        server.admin.set_access(access(&server.config)?);
-        let admin = &server.config.admin;
-        if admin.token_file.is_none() && !admin.listen.ip().is_loopback() {
+        server.begin(pending, predecessor).await?;
+        Ok(server)
+    }
+
+    /// Serves with what was bound.
+    async fn begin(
+        &mut self,
+        pending: Pending,
+        predecessor: Option<Predecessor>,
+    ) -> Result<(), Problem> {
+        let config = Arc::clone(&self.config);
+        if config.admin.token_file.is_none() && !config.admin.listen.ip().is_loopback() {
             tracing::warn!(
-                listen = %admin.listen,
+                listen = %config.admin.listen,
                 "whoever reaches the admin api may change everything; set admin.token_file"
             );
         }
-        let config = Arc::clone(&server.config);
-        server.apply_listeners(pending, &config).await?;
+        self.apply_listeners(pending, &config).await?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             workers = config.workers,
             "started"
         );
-        Ok(server)
+        match predecessor {
+            Some(predecessor) => predecessor.end().await,
+            None => notify::ready(),
+        }
+        Ok(())
     }
 
     /// Serves until `until` is over, and reads the configuration again whenever there is a reason to:
@@ -123,17 +161,17 @@ impl Server {
         environment: Environment,
         until: impl Future<Output = T>,
     ) -> T {
-        self.serve_with(Reloader::new(file, environment), until)
-            .await
+        let mut reloader = Reloader::new(file, environment);
+        reloader.warn();
+        self.serve_with(&mut reloader, until).await
     }
 
     /// As [`Server::serve`], with a reloader that may have seen changes already.
     pub(crate) async fn serve_with<T>(
         &mut self,
-        mut reloader: Reloader,
+        reloader: &mut Reloader,
         until: impl Future<Output = T>,
     ) -> T {
-        reloader.warn();
         let mut requests = self.reloads.take();
         tokio::pin!(until);
         loop {
@@ -163,7 +201,10 @@ impl Server {
     pub async fn reconfigure(&mut self, config: Config) -> Result<(), Problem> {
         // First whatever can fail. Also when nothing is different: the files of secrets may say
         // something new, and the access log may have been moved away.
-        let pending = self.listeners.bind(&config, self.workers.count())?;
+        let workers = self.workers.count();
+        let pending = self
+            .listeners
+            .bind(&config, workers, &mut Inherited::default())?;
         let access = access(&config)?;
         let cookies = cookies(&config, &self.own_cookies)?;
         let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
@@ -193,6 +234,43 @@ impl Server {
         drained.await.is_ok()
     }
 
+    /// Leaves everything to another process that serves already, and waits until what was taken here is
+    /// answered, up to `drain_timeout`; returns whether all of it was.
+    pub(crate) async fn hand_over(&mut self) -> bool {
+        self.draining.send_replace(true);
+        let patience = self.config.drain_timeout.get();
+        let handed_over = tokio::time::timeout(patience, self.listeners.hand_over());
+        handed_over.await.is_ok()
+    }
+
+    /// Returns what another process needs to go on in place of this one.
+    ///
+    /// # Errors
+    ///
+    /// Returns in words why it can't have it.
+    pub(crate) async fn legacy(&self) -> Result<Legacy, String> {
+        let sockets = self.listeners.sockets();
+        let sockets = sockets.map_err(|error| format!("can't pass the sockets on: {error}"))?;
+        let statuses = self.controls.statuses().await;
+        let statuses = statuses.map_err(|stopped| stopped.to_string())?;
+        let synced = statuses.into_iter().filter(|status| status.synced);
+        let state = State {
+            version: self.controls.snapshot().version(),
+            synced: synced.map(|status| status.name).collect(),
+            cookie_secret: self.cookie_secret,
+        };
+        Ok(Legacy { sockets, state })
+    }
+
+    pub(crate) fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// Returns how long an upgrade may take.
+    pub(crate) fn upgrade_timeout(&self) -> Duration {
+        self.config.upgrade_timeout.get()
+    }
+
     /// Returns the addresses that are listened on.
     pub fn addresses(&self) -> Addresses {
         self.listeners.addresses(&self.config)
@@ -202,11 +280,7 @@ impl Server {
         self.admin.collectors.reloads.count(succeeded);
     }
 
-    async fn apply_listeners(
-        &mut self,
-        pending: crate::listeners::Pending,
-        config: &Config,
-    ) -> Result<(), Problem> {
+    async fn apply_listeners(&mut self, pending: Pending, config: &Config) -> Result<(), Problem> {
         let parts = Parts {
             config,
             zones: self.views.zones(),
@@ -243,14 +317,14 @@ fn access(config: &Config) -> Result<Access, Problem> {
     Ok(Access::new(token, config.admin.listen.ip()))
 }
 
-/// Makes DNS cookies with a secret that nobody else has.
-fn own_cookies() -> Result<Arc<dns::Cookies>, Problem> {
+/// Makes up a secret that nobody else has.
+fn new_secret() -> Result<[u8; 16], Problem> {
     let mut secret = [0; 16];
     getrandom::fill(&mut secret).map_err(|error| {
         let reason = format!("can't make up a secret: {error}");
         Problem::new("dns.cookies.secret_file", reason)
     })?;
-    Ok(Arc::new(dns::Cookies::new(secret)))
+    Ok(secret)
 }
 
 /// Returns the DNS cookies that a configuration asks for, or `own` ones.

@@ -19,5 +19,6 @@ mod pipeline;
 mod reload;
 mod support;
 mod tidy;
+mod upgrade;
 mod zero_loss;
 mod zookeeper;

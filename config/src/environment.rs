@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 /// The start of the names that override keys of a file.
 const PREFIX: &str = "SIGNPOST_";
 
-/// Names with the prefix that mean something else: they belong to the client verbs.
-const RESERVED: [&str; 4] = [
+/// Names with the prefix that mean something else: they belong to the client verbs, and the last to an
+/// upgrade.
+const RESERVED: [&str; 5] = [
     "SIGNPOST_ADMIN",
     "SIGNPOST_CONFIG",
     "SIGNPOST_LOG",
     "SIGNPOST_TOKEN_FILE",
+    "SIGNPOST_UPGRADE_FROM",
 ];
 
 /// Holds a copy of environment variables, so that reading a configuration is a pure function of it.

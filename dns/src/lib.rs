@@ -53,7 +53,7 @@ pub use export::ZoneSummary;
 pub use metrics::{Counters, Metrics, QueryType, ZoneSlot};
 pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;
-pub use socket::{bind_tcp, bind_udp};
+pub use socket::{adopt_tcp, adopt_udp, bind_tcp, bind_udp};
 pub use tcp::serve_tcp;
 pub use udp::UdpServer;
 pub use wire::Rcode;

@@ -3,10 +3,11 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::AsFd,
 };
 
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// How many bytes of queries may wait to be read, as far as the system allows.
 const RECEIVE_BYTES: usize = 4 << 20;
@@ -27,17 +28,33 @@ const BACKLOG: i32 = 1024;
 /// Returns an error when the address can't be had, such as when another user's process has it.
 pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(address, Type::DGRAM, Protocol::UDP)?;
-    // The system cuts the sizes to its own limits, which is no reason to fail.
-    socket.set_recv_buffer_size(RECEIVE_BYTES).ok();
-    socket.set_send_buffer_size(SEND_BYTES).ok();
-    if address.ip().is_unspecified() {
-        match address {
-            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
-            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
-        }
-    }
+    prepare_udp(&socket, address)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Makes a UDP socket that another process has bound as [`bind_udp`] would have made it.
+///
+/// # Errors
+///
+/// Returns an error when it is no such socket.
+pub fn adopt_udp(socket: &UdpSocket) -> io::Result<()> {
+    socket.set_nonblocking(false)?;
+    prepare_udp(socket, socket.local_addr()?)
+}
+
+fn prepare_udp(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+    let sizes = SockRef::from(socket);
+    // The system cuts the sizes to its own limits, which is no reason to fail.
+    sizes.set_recv_buffer_size(RECEIVE_BYTES).ok();
+    sizes.set_send_buffer_size(SEND_BYTES).ok();
+    if address.ip().is_unspecified() {
+        match address {
+            SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
+    }
+    Ok(())
 }
 
 /// Binds a TCP listener for one worker; each worker has its own at the same address.
@@ -48,12 +65,22 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
 pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     socket.set_reuse_address(true)?;
-    // Connections inherit it: what is written is whole answers, which nothing should hold back.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let socket = socket.into();
+    adopt_tcp(&socket)?;
+    Ok(socket)
+}
+
+/// Makes a listener that another process has opened as [`bind_tcp`] would have made it.
+///
+/// # Errors
+///
+/// Returns an error when it is no such socket.
+pub fn adopt_tcp(socket: &TcpListener) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    // Connections inherit it: what is written is whole answers, which nothing should hold back.
+    SockRef::from(socket).set_tcp_nodelay(true)
 }
 
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

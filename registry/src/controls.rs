@@ -21,6 +21,8 @@ pub(crate) enum Command {
     SetSources(BTreeMap<String, sources::Config>, oneshot::Sender<u64>),
     Statuses(oneshot::Sender<Vec<SourceStatus>>),
     Writer(Option<String>, oneshot::Sender<Option<Writer>>),
+    Writers(oneshot::Sender<Vec<Writer>>),
+    Lookups(oneshot::Sender<usize>),
     Flush(oneshot::Sender<u64>),
     Observe(Vec<(ServiceName, InstanceId, Observation)>),
     Drain(Drain),
@@ -94,6 +96,42 @@ impl Controls {
     /// As [`Controls::set_sources`].
     pub async fn writer(&self, source: Option<String>) -> Result<Option<Writer>, Stopped> {
         self.ask(|answer| Command::Writer(source, answer)).await
+    }
+
+    /// Has every source that takes registrations close its files, for another process to open them.
+    ///
+    /// What it said stays, and registrations are refused until [`Controls::resume_stores`]. Returns
+    /// when the files are closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn release_stores(&self) -> Result<(), Stopped> {
+        for writer in self.ask(Command::Writers).await? {
+            writer.release().await;
+        }
+        Ok(())
+    }
+
+    /// Has those sources open their files again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn resume_stores(&self) -> Result<(), Stopped> {
+        for writer in self.ask(Command::Writers).await? {
+            writer.resume().await;
+        }
+        Ok(())
+    }
+
+    /// Returns how many host names haven't been looked up a first time yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controls::set_sources`].
+    pub async fn first_lookups(&self) -> Result<usize, Stopped> {
+        self.ask(Command::Lookups).await
     }
 
     /// Waits until all that sources said before this call is in a snapshot; returns its version.

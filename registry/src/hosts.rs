@@ -1,7 +1,7 @@
 //! Looks host names up, again and again, away from queries and requests.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
     time::Duration,
@@ -27,6 +27,8 @@ pub(crate) struct Hosts {
     names: HashMap<Arc<str>, Option<Instant>>,
     /// The same, in order.
     due: BTreeSet<(Instant, Arc<str>)>,
+    /// The names whose first look-up hasn't ended.
+    unknown: HashSet<Arc<str>>,
     interval: Duration,
     hosts_max: usize,
     /// Whether there are more names than that.
@@ -44,6 +46,7 @@ impl Hosts {
         Self {
             names: HashMap::new(),
             due: BTreeSet::new(),
+            unknown: HashSet::new(),
             interval,
             hosts_max,
             full: false,
@@ -61,6 +64,7 @@ impl Hosts {
     ) {
         self.names.retain(|name, _| in_use(name));
         self.due.retain(|(_, name)| in_use(name));
+        self.unknown.retain(|name| in_use(name));
         let was_full = std::mem::take(&mut self.full);
         for name in names {
             if self.names.contains_key(name) {
@@ -71,12 +75,18 @@ impl Hosts {
                 break;
             }
             self.names.insert(Arc::clone(name), Some(now));
+            self.unknown.insert(Arc::clone(name));
             self.due.insert((now, Arc::clone(name)));
         }
         if self.full && !was_full {
             let max = self.hosts_max;
             tracing::warn!(max, "too many host names in records (hosts_max)");
         }
+    }
+
+    /// Returns how many names haven't been looked up a first time yet.
+    pub(crate) fn first_lookups(&self) -> usize {
+        self.unknown.len()
     }
 
     /// Returns when the next name is due.
@@ -96,6 +106,7 @@ impl Hosts {
 
     /// Notes that a look-up has ended, and when the name is due again.
     pub(crate) fn done(&mut self, name: &Arc<str>, worked: bool, now: Instant) {
+        self.unknown.remove(name);
         if let Some(due) = self.names.get_mut(name)
             && due.is_none()
         {

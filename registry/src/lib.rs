@@ -48,7 +48,7 @@ pub use instance::{
     Addresses, Exclusion, Instance, Locality, Origin, Port, Ports, Protocol, State, Timestamp,
 };
 pub use limits::Limits;
-pub use machine::start;
+pub use machine::{start, start_after};
 pub use name::{InstanceId, NameError, PortName, ServiceName};
 pub use observation::{Health, Observation, Reason};
 pub use registration::{NamedPort, Registration};

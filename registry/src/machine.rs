@@ -77,9 +77,14 @@ impl Drop for Running {
 ///
 /// It ends when the last copy of the [`Controls`] is gone.
 pub fn start(config: Config) -> Controls {
+    start_after(config, 0)
+}
+
+/// As [`start`], with versions above `version`, such as those of the process that this one replaces.
+pub fn start_after(config: Config, version: u64) -> Controls {
     let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
     let seconds = clock::timestamp().as_millis() / 1000;
-    let (version_file, version) = VersionFile::open(&config.state_dir, seconds);
+    let (version_file, version) = VersionFile::open(&config.state_dir, seconds, version);
     let registry = Registry::new(version, config.limits);
     let (snapshots, published) = watch::channel(Arc::new(registry.snapshot()));
     let hosts = Hosts::new(
@@ -225,6 +230,14 @@ impl Machine {
                 let mut running = self.running.iter().filter(|(name, _)| wanted(name));
                 let writer = running.find_map(|(_, running)| running.writer.clone());
                 answer.send(writer).ok();
+            }
+            Command::Writers(answer) => {
+                let running = self.running.values();
+                let writers = running.filter_map(|running| running.writer.clone());
+                answer.send(writers.collect()).ok();
+            }
+            Command::Lookups(answer) => {
+                answer.send(self.hosts.first_lookups()).ok();
             }
         }
         None

@@ -1,6 +1,10 @@
 //! The version that never goes back.
 
-use std::{fs, io, io::Write, path::PathBuf};
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// How many versions are set aside on disk at a time; a restart skips what was left of them.
 const RESERVED: u64 = 10_000;
@@ -17,22 +21,11 @@ pub(crate) struct VersionFile {
 }
 
 impl VersionFile {
-    /// Opens the file in `directory` (both are made when missing) and returns the version to start from.
-    pub(crate) fn open(directory: &std::path::Path, clock_seconds: u64) -> (Self, u64) {
+    /// Opens the file in `directory` (both are made when missing) and returns the version to start from,
+    /// which isn't below `least`.
+    pub(crate) fn open(directory: &Path, clock_seconds: u64, least: u64) -> (Self, u64) {
         let path = directory.join("version");
-        let stored = match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().unwrap_or_else(|_| {
-                tracing::warn!(file = %path.display(), %text, "no version in it, going by the clock");
-                0
-            }),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(file = %path.display(), %error, "can't read the last version");
-                }
-                0
-            }
-        };
-        let start = clock_seconds.max(stored);
+        let start = clock_seconds.max(read(&path)).max(least);
         let mut file = Self {
             path,
             reserved: start,
@@ -58,6 +51,10 @@ impl VersionFile {
     }
 
     fn write(&self, reserved: u64) -> io::Result<()> {
+        // Another process that is about to take over may have set aside more.
+        if read(&self.path) >= reserved {
+            return Ok(());
+        }
         if let Some(directory) = self.path.parent() {
             fs::create_dir_all(directory)?;
         }
@@ -70,6 +67,22 @@ impl VersionFile {
     }
 }
 
+/// Reads the version that a file holds, or 0.
+fn read(path: &Path) -> u64 {
+    match fs::read_to_string(path) {
+        Ok(text) => text.trim().parse().unwrap_or_else(|_| {
+            tracing::warn!(file = %path.display(), %text, "no version in it, going by the clock");
+            0
+        }),
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(file = %path.display(), %error, "can't read the last version");
+            }
+            0
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,20 +90,30 @@ mod tests {
     #[test]
     fn a_restart_begins_after_every_version_used() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut file, start) = VersionFile::open(dir.path(), 1_000);
+        let (mut file, start) = VersionFile::open(dir.path(), 1_000, 0);
         assert_eq!(start, 1_000);
         let used = start + 3 * RESERVED;
         file.reserve(used);
         // Even with a clock that went back.
-        let (_, again) = VersionFile::open(dir.path(), 5);
+        let (_, again) = VersionFile::open(dir.path(), 5, 0);
         assert!(again >= used, "{again} is below {used}");
+    }
+
+    #[test]
+    fn what_a_newer_process_has_set_aside_stays_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut old, start) = VersionFile::open(dir.path(), 1_000, 0);
+        let (_, new) = VersionFile::open(dir.path(), 1_000, start + 5 * RESERVED);
+        assert_eq!(new, start + 5 * RESERVED);
+        old.reserve(start + RESERVED);
+        assert!(VersionFile::open(dir.path(), 5, 0).1 > new);
     }
 
     #[test]
     fn a_lost_or_broken_file_leaves_the_clock() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("version"), "rubbish").unwrap();
-        assert_eq!(VersionFile::open(dir.path(), 1_000).1, 1_000);
+        assert_eq!(VersionFile::open(dir.path(), 1_000, 0).1, 1_000);
     }
 
     #[test]
@@ -98,6 +121,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blocked = dir.path().join("file");
         fs::write(&blocked, "").unwrap();
-        assert_eq!(VersionFile::open(&blocked, 1_000).1, 1_000);
+        assert_eq!(VersionFile::open(&blocked, 1_000, 0).1, 1_000);
     }
 }

@@ -1,6 +1,6 @@
 //! Takes connections for the admin API.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,6 +17,9 @@ use super::{Admin, Config, router};
 pub(crate) struct Listener {
     address: SocketAddr,
     accept: AbortHandle,
+    /// One for each connection that there may be.
+    permits: Arc<Semaphore>,
+    connections_max: usize,
 }
 
 impl Drop for Listener {
@@ -34,11 +37,29 @@ impl Listener {
     ) -> io::Result<Self> {
         let listener = TcpListener::from_std(socket)?;
         let address = listener.local_addr()?;
-        let accept = accept(listener, config.clone(), Arc::clone(admin));
+        let connections_max = config.connections_max;
+        let permits = Arc::new(Semaphore::new(connections_max));
+        let accept = accept(
+            listener,
+            config.clone(),
+            Arc::clone(admin),
+            Arc::clone(&permits),
+        );
         Ok(Self {
             address,
             accept: tokio::spawn(accept).abort_handle(),
+            permits,
+            connections_max,
         })
+    }
+
+    /// Accepts nobody more, and waits until all who are connected have left, as they do while the
+    /// process drains.
+    pub(crate) async fn drain(self) {
+        self.accept.abort();
+        // What is waiting for a permit itself is gone, or about to be.
+        let all = u32::try_from(self.connections_max).unwrap_or(u32::MAX);
+        self.permits.acquire_many(all).await.map(drop).ok();
     }
 
     /// Returns the address with the port it really has.
@@ -47,8 +68,7 @@ impl Listener {
     }
 }
 
-async fn accept(listener: TcpListener, config: Config, admin: Arc<Admin>) {
-    let permits = Arc::new(Semaphore::new(config.connections_max));
+async fn accept(listener: TcpListener, config: Config, admin: Arc<Admin>, permits: Arc<Semaphore>) {
     loop {
         let permit = Arc::clone(&permits).acquire_owned().await;
         match listener.accept().await {
@@ -71,15 +91,29 @@ async fn accept(listener: TcpListener, config: Config, admin: Arc<Admin>) {
 async fn serve(stream: TcpStream, config: &Config, admin: Arc<Admin>) {
     // Only makes small answers quicker.
     stream.set_nodelay(true).ok();
+    let mut draining = admin.draining.clone();
+    let is_draining = *draining.borrow();
     let service = service_fn(move |request| {
         let admin = Arc::clone(&admin);
         async move { Ok::<_, std::convert::Infallible>(router::answer(admin, request).await) }
     });
-    let served = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.idle_timeout.get())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .keep_alive(!is_draining)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let begins = async move {
+        // Without a sender the process is about to end in any case.
+        draining.wait_for(|draining| *draining).await.ok();
+    };
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = begins, if !is_draining => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection to the admin api ended early");
     }

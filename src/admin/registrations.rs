@@ -139,7 +139,7 @@ fn problem(error: WriteError) -> Problem {
         WriteError::NotFound(_) => StatusCode::NOT_FOUND,
         WriteError::NoLease(_) => StatusCode::CONFLICT,
         WriteError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
-        WriteError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        WriteError::HandedOver | WriteError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     Problem::new(status, error.to_string())
 }

@@ -121,7 +121,12 @@ async fn newer(
         // It may have gone in any version since then.
         None => snapshot.version() > index,
     };
-    let newer = tokio::time::timeout(wait, snapshots.wait_for(is_newer)).await;
+    let mut draining = admin.draining.clone();
+    let newer = tokio::select! {
+        newer = tokio::time::timeout(wait, snapshots.wait_for(is_newer)) => newer,
+        // The process is about to end; the client comes back to another one.
+        _ = draining.wait_for(|draining| *draining) => return Ok(admin.controls.snapshot()),
+    };
     match newer {
         Ok(Ok(snapshot)) => Ok(Arc::clone(&snapshot)),
         Ok(Err(_)) => Err(registry::Stopped.into()),

@@ -22,9 +22,13 @@ use super::{client, eventually, run};
 /// The program that the tests are about.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_signpost");
 
+const ARGUMENTS: [&str; 5] = ["run", "--config", "signpost.toml", "--log-format", "json"];
+
 /// A signpost that runs; it is killed when this is dropped.
 pub(crate) struct Signpost {
     process: Child,
+    /// The process that serves now, which is another one after an upgrade.
+    current: Pid,
     directory: Arc<TempDir>,
     lines: Arc<Mutex<Vec<Value>>>,
     stdout: Arc<Mutex<String>>,
@@ -42,14 +46,28 @@ impl Signpost {
     /// Starts it in a directory that another one has run in.
     pub(crate) fn start_in(directory: Arc<TempDir>, config: &str) -> Self {
         fs::write(directory.path().join("signpost.toml"), with_ports(config)).unwrap();
-        let mut process = Command::new(PROGRAM)
-            .args(["run", "--config", "signpost.toml", "--log-format", "json"])
+        let mut command = Command::new(PROGRAM);
+        command.args(ARGUMENTS);
+        Self::spawn(command, directory)
+    }
+
+    /// Starts it by another program, which becomes it.
+    pub(crate) fn start_by(mut command: Command, config: &str) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        fs::write(directory.path().join("signpost.toml"), with_ports(config)).unwrap();
+        command.arg(PROGRAM).args(ARGUMENTS);
+        Self::spawn(command, directory)
+    }
+
+    fn spawn(mut command: Command, directory: Arc<TempDir>) -> Self {
+        let mut process = command
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let current = Pid::from_raw(process.id() as i32);
         let lines = Arc::<Mutex<Vec<Value>>>::default();
         let stdout = Arc::<Mutex<String>>::default();
         let (errors, log) = (process.stderr.take().unwrap(), Arc::clone(&lines));
@@ -69,6 +87,7 @@ impl Signpost {
         });
         let mut signpost = Self {
             process,
+            current,
             directory,
             lines,
             stdout,
@@ -215,7 +234,26 @@ impl Signpost {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id() as i32), signal).unwrap();
+        kill(self.current, signal).unwrap();
+    }
+
+    /// Has a new process take over, and waits until it serves.
+    pub(crate) fn upgrade(&mut self) {
+        const SERVES: &str = "the new process serves, draining";
+        let before = self.logged(SERVES).len();
+        self.signal(Signal::SIGUSR2);
+        eventually("the new process serves", || {
+            let failed = self.logged("no upgrade, this process goes on");
+            assert!(failed.is_empty(), "{}", self.log());
+            self.logged(SERVES).len() > before
+        });
+        let process = &self.logged(SERVES)[before]["process"];
+        self.current = Pid::from_raw(process.as_i64().unwrap() as i32);
+    }
+
+    /// Returns the number of the process that serves.
+    pub(crate) fn process(&self) -> i32 {
+        self.current.as_raw()
     }
 
     /// Waits for its end.
@@ -232,6 +270,7 @@ impl Signpost {
 impl Drop for Signpost {
     fn drop(&mut self) {
         // It may have ended by itself.
+        kill(self.current, Signal::SIGKILL).ok();
         self.process.kill().ok();
         self.process.wait().ok();
     }

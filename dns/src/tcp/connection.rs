@@ -144,8 +144,14 @@ impl Connection {
     ) -> Poll<Turn> {
         let is_idle = || !self.has_unread_answers() && !self.has_unread_queries();
         ready!(seat.poll_asked(call, is_idle, context));
-        self.answerer.connection_evicted();
+        self.count_eviction();
         Poll::Ready(Turn::Over)
+    }
+
+    fn count_eviction(&self) {
+        if !self.seat.is_draining() {
+            self.answerer.connection_evicted();
+        }
     }
 
     /// Tells whether the client has left answers unread.
@@ -245,7 +251,7 @@ impl Connection {
         tokio::select! {
             ended = timeout(self.idle_timeout, ended) => ended.unwrap_or(Ok(())),
             () = asked => {
-                self.answerer.connection_evicted();
+                self.count_eviction();
                 Ok(())
             }
         }

@@ -23,28 +23,39 @@ mod seats;
 /// descriptors.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Answers the queries that come by the connections of `listener`, until the future is dropped,
-/// which closes them.
+/// Answers the queries that come by the connections of `listener`, until `over`; then it accepts nobody
+/// more, and ends when all clients have gone. Dropping it closes their connections.
 ///
 /// It is meant for a worker's current-thread runtime. When `tcp_connections_max` are open and
 /// another client comes, the connection that has been idle longest is closed; while none is idle,
 /// the client has to wait. A connection that waits for its client holds no buffers.
 ///
+/// At the end each connection goes on until its client has asked nothing for a moment, and a client that
+/// makes no pause is closed on between two queries. Who has connected and isn't accepted yet is
+/// left to another process with the same socket.
+///
 /// # Errors
 ///
 /// Returns an error when the listener is of no use.
-pub fn serve_tcp(
+pub fn serve_tcp<O: Future<Output = ()> + Send>(
     listener: std::net::TcpListener,
     zones: Arc<ArcSwap<Zones>>,
     counters: Arc<Counters>,
     config: &Config,
-) -> impl Future<Output = io::Result<Infallible>> + Send + use<> {
-    let connections_max = config.tcp_connections_max;
+    over: O,
+) -> impl Future<Output = io::Result<()>> + Send + use<O> {
     let limits = Limits::new(config);
     let answerer = Arc::new(Answerer::new(zones, counters, limits.idle_timeout));
+    let mut seats = Seats::new(config.tcp_connections_max);
     async move {
         let listener = TcpListener::from_std(listener)?;
-        accept(listener, answerer, connections_max, limits).await
+        tokio::select! {
+            never = accept(&listener, &answerer, &mut seats, limits) => match never {},
+            () = over => {}
+        }
+        drop(listener);
+        seats.drain().await;
+        Ok(())
     }
 }
 
@@ -71,12 +82,11 @@ impl Limits {
 }
 
 async fn accept(
-    listener: TcpListener,
-    answerer: Arc<Answerer>,
-    connections_max: usize,
+    listener: &TcpListener,
+    answerer: &Arc<Answerer>,
+    seats: &mut Seats,
     limits: Limits,
-) -> io::Result<Infallible> {
-    let mut seats = Seats::new(connections_max);
+) -> Infallible {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -89,7 +99,7 @@ async fn accept(
             }
         };
         let seat = seats.make_room().await;
-        let answerer = Arc::clone(&answerer);
+        let answerer = Arc::clone(answerer);
         let connection = Connection::new(stream, peer.ip(), answerer, Arc::clone(&seat), limits);
         seats.seat(seat, async move {
             if let Err(error) = connection.serve().await {

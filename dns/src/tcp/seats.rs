@@ -11,13 +11,23 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     sync::{Notify, futures::Notified},
     task::{Id, JoinError, JoinSet},
-    time::Instant,
+    time::{Instant, sleep},
 };
+
+/// How long a client has asked nothing when its connection is closed because the listener ends.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long clients that make no such pause are waited for; then any moment between two queries will do.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it is looked who has paused.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Stands where a connection isn't asked to leave.
 const NOT_ASKED: u64 = u64::MAX;
@@ -49,6 +59,8 @@ pub(super) struct Seat {
     /// The `active` at which it was asked to leave.
     asked: AtomicU64,
     call: Notify,
+    /// Whether it is the end of the listener that makes it leave.
+    draining: AtomicBool,
     news: Arc<Notify>,
 }
 
@@ -103,6 +115,28 @@ impl Seats {
         self.taken.insert(task.id(), seat);
     }
 
+    /// Asks everybody to leave, and waits until they have.
+    pub(super) async fn drain(&mut self) {
+        let start = Instant::now();
+        while !self.connections.is_empty() {
+            let now = Instant::now();
+            let pause = match now - start < PATIENCE {
+                true => PAUSE,
+                false => Duration::ZERO,
+            };
+            for seat in self.taken.values() {
+                seat.draining.store(true, Relaxed);
+                if seat.has_paused(now, pause) {
+                    seat.ask();
+                }
+            }
+            tokio::select! {
+                Some(gone) = self.connections.join_next_with_id() => self.forget(gone),
+                () = sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
     fn forget(&mut self, gone: Result<(Id, ()), JoinError>) {
         let id = gone.map_or_else(|error| error.id(), |(id, ())| id);
         self.taken.remove(&id);
@@ -142,6 +176,7 @@ impl Seat {
             busy: AtomicBool::new(false),
             asked: AtomicU64::new(NOT_ASKED),
             call: Notify::new(),
+            draining: AtomicBool::new(false),
             news,
         };
         seat.set_active(Instant::now());
@@ -197,6 +232,15 @@ impl Seat {
     pub(super) fn ask(&self) {
         self.asked.store(self.active(), Relaxed);
         self.call.notify_one();
+    }
+
+    /// Tells whether it leaves because the listener ends, and not to make room.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    fn has_paused(&self, now: Instant, pause: Duration) -> bool {
+        (now - self.start).as_nanos() >= u128::from(self.active()) + pause.as_nanos()
     }
 
     fn is_asked(&self) -> bool {

@@ -33,6 +33,11 @@ const LAST_BATCHES: usize = 256;
 /// How long the loop rests when the system is out of memory for it.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How long the loop waits for a query before it looks whether it is to end.
+///
+/// A socket that another process goes on with can't be shut down to wake who reads from it.
+const WAIT: Duration = Duration::from_millis(500);
+
 /// Answers the queries that come by a socket, on a thread of its own, until it is dropped.
 ///
 /// The thread waits in the call that takes the datagrams: a runtime would wait in a call of its own
@@ -51,12 +56,13 @@ impl UdpServer {
     ///
     /// # Errors
     ///
-    /// Returns an error when the system gives no more threads.
+    /// Returns an error when the system gives no more threads, or the socket is none.
     pub fn start(
         socket: UdpSocket,
         zones: Arc<ArcSwap<Zones>>,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
+        socket.set_read_timeout(Some(WAIT))?;
         let socket = Arc::new(socket);
         let stopped = Arc::new(AtomicBool::new(false));
         let (failed, failure) = oneshot::channel();
@@ -83,17 +89,33 @@ impl UdpServer {
         let failure = (&mut self.failure).await;
         failure.unwrap_or_else(|_| io::Error::other("the thread has panicked"))
     }
-}
 
-impl Drop for UdpServer {
-    fn drop(&mut self) {
+    /// Ends without closing the socket to queries, which another process with the same socket takes.
+    ///
+    /// Every query that was taken here is answered when it returns.
+    pub async fn release(mut self) {
         self.stopped.store(true, Ordering::Release);
-        // It wakes who reads; that the socket isn't connected is said all the same.
-        SockRef::from(&*self.socket).shutdown(Shutdown::Read).ok();
+        // The end is told by the sender that goes with the thread.
+        (&mut self.failure).await.ok();
+        self.join();
+    }
+
+    fn join(&mut self) {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("a thread for DNS over UDP has panicked");
+        }
+    }
+}
+
+impl Drop for UdpServer {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stopped.store(true, Ordering::Release);
+            // It wakes who reads; that the socket isn't connected is said all the same.
+            SockRef::from(&*self.socket).shutdown(Shutdown::Read).ok();
+            self.join();
         }
     }
 }
@@ -116,6 +138,11 @@ fn serve(
         last += usize::from(stopped.load(Ordering::Acquire));
         let queries = match batch.receive(fd) {
             Ok(queries) => queries,
+            // Nobody has asked for a while.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match last {
+                0 => continue,
+                _ => break,
+            },
             Err(error) => {
                 rest_after(error)?;
                 continue;

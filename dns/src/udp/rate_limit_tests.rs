@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{future::pending, net::SocketAddr};
 
 use hickory_proto::op::{Message, ResponseCode};
 use tokio::{
@@ -99,7 +99,7 @@ async fn who_is_limited_is_still_answered_over_tcp() {
     let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (zones, counters) = (Arc::clone(&running.zones), Arc::default());
-    let serve = serve_tcp(listener, zones, counters, &Config::default());
+    let serve = serve_tcp(listener, zones, counters, &Config::default(), pending());
     let serve = tokio::spawn(serve);
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, 0, 1, 7], 0))).unwrap();

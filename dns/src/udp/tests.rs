@@ -219,3 +219,25 @@ async fn behind_a_wildcard_the_address_that_was_asked_answers() {
         assert_eq!(ask(&client, &query).await[7], 2);
     }
 }
+
+#[tokio::test]
+async fn who_releases_a_socket_leaves_its_queries_to_who_has_it_too() {
+    let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (address, shared) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
+    let start = |socket| {
+        let zones = Arc::new(ArcSwap::from_pointee(web_by("")));
+        UdpServer::start(socket, zones, Arc::default()).unwrap()
+    };
+    let old = start(socket);
+    let client = client(address).await;
+    let query = Ask::new("web.svc.internal", rtype::A).bytes();
+    assert_eq!(ask(&client, &query).await[7], 2);
+    old.release().await;
+    client.send(&query).await.unwrap();
+    // It waits in the socket until somebody takes it.
+    let _new = start(shared);
+    let mut answer = [0; 512];
+    let received = tokio::time::timeout(PATIENCE, client.recv(&mut answer)).await;
+    received.unwrap().unwrap();
+    assert_eq!((ask(&client, &query).await[7], answer[7]), (2, 2));
+}

@@ -34,9 +34,9 @@ use crate::{
     worker::BUFFER_BYTES,
 };
 
-/// How long a client that has asked nothing yet may take for its first request once its listener
-/// drains: it may have sent it before it could know.
-const FRESH_GRACE: Duration = Duration::from_secs(1);
+/// How long a client may take for another request once its listener drains: it may have sent it before
+/// it could know, and an answer is the way to tell it.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a client until one side ends the connection; `has_header` when a PROXY header comes first.
 pub(crate) async fn run(
@@ -198,7 +198,7 @@ impl Connection {
         if self.input.capacity() > 0 {
             self.worker.give_buffer(mem::take(&mut self.input));
         }
-        let mut grace = self.is_fresh.then_some(FRESH_GRACE);
+        let mut grace = Some(GRACE);
         poll_fn(|cx| {
             if self.stream.poll_read_ready(cx).is_ready() {
                 let mut input = self.worker.buffer();
@@ -212,18 +212,17 @@ impl Connection {
                 }
             }
             self.ticket.register(cx.waker());
-            if self.ticket.is_closing() {
-                match grace.take() {
-                    Some(grace) => self.timer.set(grace),
-                    // Bytes that are there are a request that has crossed our wish to close; the
-                    // runtime is about to tell.
-                    None if !self.is_fresh && !has_bytes(&self.stream) => {
-                        return Poll::Ready(false);
-                    }
-                    None => {}
-                }
+            if self.ticket.is_closing()
+                && let Some(grace) = grace.take()
+            {
+                self.timer.set(grace);
             }
-            self.timer.poll(cx).map(|_| false)
+            match self.timer.poll(cx) {
+                // Bytes that are there are a request that has crossed our wish to close; the runtime
+                // is about to tell.
+                Poll::Ready(_) if has_bytes(&self.stream) => Poll::Pending,
+                over => over.map(|_| false),
+            }
         })
         .await
     }

@@ -57,6 +57,11 @@ sources! {
 }
 
 impl Config {
+    /// Tells whether only one process at a time can have the store open.
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+
     /// Returns the embedded store in `signpost-data`, the source of a signpost without configuration.
     pub fn embedded() -> Self {
         Self::Store(store::Config::default())

@@ -10,12 +10,15 @@ use std::{
 use config::Problem;
 use futures_util::{FutureExt, future::BoxFuture};
 use serde::Deserialize;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     Entry, Error, Key, Origin, Refusal, Source, Update, Updates, WriteError, Writer, Written,
     clock,
-    store::{Database, Leases, Place, Request, Stored, Write},
+    store::{Call, Database, Leases, Place, Request, Stored, Write},
 };
 
 /// How many requests are written to disk together at the most.
@@ -23,6 +26,9 @@ const BATCH_MAX: usize = 256;
 
 /// Being so late for the end of a lease means that nobody could have renewed meanwhile.
 const LATE: Duration = Duration::from_millis(500);
+
+/// Why a run ends whose writer is gone.
+const FORSAKEN: &str = "nobody can ask for anything any more";
 
 /// Configures the embedded store: `[sources.NAME.store]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -57,7 +63,7 @@ impl Config {
 pub struct Store {
     config: Config,
     writer: Writer,
-    requests: mpsc::Receiver<Request>,
+    calls: mpsc::Receiver<Call>,
     held: Held,
 }
 
@@ -71,11 +77,11 @@ struct Held {
 
 impl From<Config> for Store {
     fn from(config: Config) -> Self {
-        let (writer, requests) = Writer::channel();
+        let (writer, calls) = Writer::channel();
         Self {
             config,
             writer,
-            requests,
+            calls,
             held: Held::default(),
         }
     }
@@ -84,9 +90,18 @@ impl From<Config> for Store {
 impl Source for Store {
     fn run<'a>(&'a mut self, updates: &'a Updates) -> BoxFuture<'a, Result<Infallible, Error>> {
         async move {
-            let mut open = Open::start(&self.config, &mut self.held, updates).await?;
             loop {
-                open.turn(&mut self.requests).await?;
+                let mut open = Open::start(&self.config, &mut self.held, updates).await?;
+                let released = loop {
+                    if let Some(released) = open.turn(&mut self.calls).await? {
+                        break released;
+                    }
+                };
+                // With it the files are closed.
+                drop(open);
+                // Who asked may have lost patience.
+                released.send(()).ok();
+                refuse_until_resumed(&mut self.calls).await?;
             }
         }
         .boxed()
@@ -161,8 +176,12 @@ impl<'a> Open<'a> {
         Ok(open)
     }
 
-    /// Waits for requests or for the end of a lease, and does what is to be done then.
-    async fn turn(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), Error> {
+    /// Waits for calls or for the end of a lease, and does what is to be done then; returns who has
+    /// asked for the files to be closed.
+    async fn turn(
+        &mut self,
+        calls: &mut mpsc::Receiver<Call>,
+    ) -> Result<Option<oneshot::Sender<()>>, Error> {
         let next_end = self.held.leases.next_end();
         let lease_ends = async {
             match next_end {
@@ -174,24 +193,35 @@ impl<'a> Open<'a> {
         tokio::select! {
             // Renewals that wait go before the ends of leases.
             biased;
-            count = requests.recv_many(&mut received, BATCH_MAX) => {
+            count = calls.recv_many(&mut received, BATCH_MAX) => {
                 if count == 0 {
-                    return Err("nobody can ask for anything any more".into());
+                    return Err(FORSAKEN.into());
                 }
             }
             () = lease_ends => {}
         }
         let now = Instant::now();
-        let mut batch = Batch::default();
-        // Who has given up waiting was told that nothing would change.
-        for request in received.into_iter().filter(|one| !one.answer.is_closed()) {
-            let answer = self.decide(&request.write, &mut batch.changes, now);
-            batch.answers.push((request, answer));
+        let (mut batch, mut released) = (Batch::default(), None);
+        for call in received {
+            match call {
+                Call::Release(done) => released = Some(done),
+                Call::Resume => released = None,
+                // Who has given up waiting was told that nothing would change.
+                Call::Write(request) if request.answer.is_closed() => {}
+                Call::Write(request) => {
+                    let answer = match released {
+                        None => self.decide(&request.write, &mut batch.changes, now),
+                        Some(_) => Err(WriteError::HandedOver),
+                    };
+                    batch.answers.push((request, answer));
+                }
+            }
         }
-        if requests.is_empty() {
+        if calls.is_empty() {
             self.expire(next_end, &mut batch.changes, now);
         }
-        self.commit(batch).await
+        self.commit(batch).await?;
+        Ok(released)
     }
 
     /// Takes out registrations whose leases have ended.
@@ -322,6 +352,19 @@ impl<'a> Open<'a> {
             Some(Err(reason)) => Update::Refuse(refusal(place, reason)),
         }
     }
+}
+
+/// Refuses registrations until the files are to be opened again.
+async fn refuse_until_resumed(calls: &mut mpsc::Receiver<Call>) -> Result<(), Error> {
+    while let Some(call) = calls.recv().await {
+        // Each time: who asked may be gone.
+        match call {
+            Call::Resume => return Ok(()),
+            Call::Release(done) => drop(done.send(())),
+            Call::Write(request) => drop(request.answer.send(Err(WriteError::HandedOver))),
+        }
+    }
+    Err(FORSAKEN.into())
 }
 
 impl Leases {

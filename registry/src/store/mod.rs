@@ -9,7 +9,7 @@ mod writer;
 
 pub(crate) use database::{Database, Stored};
 pub(crate) use lease::Leases;
-pub(crate) use writer::{Request, Write};
+pub(crate) use writer::{Call, Request, Write};
 pub use writer::{WriteError, Writer, Written};
 
 use std::fmt;

@@ -15,7 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the embedded store for changes; an answer means that the change is on disk.
 #[derive(Debug, Clone)]
-pub struct Writer(mpsc::Sender<Request>);
+pub struct Writer(mpsc::Sender<Call>);
+
+/// What the store is told.
+#[derive(Debug)]
+pub(crate) enum Call {
+    Write(Request),
+    /// Close the files, and say when that is done.
+    Release(oneshot::Sender<()>),
+    /// Open them again.
+    Resume,
+}
 
 /// One change and where its answer goes.
 #[derive(Debug)]
@@ -64,6 +74,9 @@ pub enum WriteError {
     /// It would be one registration too many.
     #[error("there are {0} registrations already (registrations_max)")]
     Full(usize),
+    /// The store's files are another process's, which takes it; nothing was changed.
+    #[error("the embedded store is being handed over to a new process, which takes it in a moment")]
+    HandedOver,
     /// The store can't take it now; nothing was changed.
     #[error("the embedded store is not available: {0}")]
     Unavailable(String),
@@ -71,7 +84,7 @@ pub enum WriteError {
 
 impl Writer {
     /// Creates a writer and the end at which its requests arrive.
-    pub(crate) fn channel() -> (Self, mpsc::Receiver<Request>) {
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Call>) {
         let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
         (Self(sender), receiver)
     }
@@ -114,11 +127,26 @@ impl Writer {
         self.request(Write::Renew(place)).await
     }
 
+    /// Has the store close its files and refuse everything; returns when they are closed.
+    pub(crate) async fn release(&self) {
+        let (done, released) = oneshot::channel();
+        if self.0.send(Call::Release(done)).await.is_ok() {
+            // A store that can't open its files, and waits to try again, has closed them.
+            tokio::time::timeout(PATIENCE, released).await.ok();
+        }
+    }
+
+    /// Has the store open its files again.
+    pub(crate) async fn resume(&self) {
+        // Without a store there is nothing to open.
+        self.0.send(Call::Resume).await.ok();
+    }
+
     async fn request(&self, write: Write) -> Result<Written, WriteError> {
         let unavailable = |reason: &str| WriteError::Unavailable(reason.to_owned());
         let (answer, answered) = oneshot::channel();
         self.0
-            .try_send(Request { write, answer })
+            .try_send(Call::Write(Request { write, answer }))
             .map_err(|_| unavailable("too many requests wait for it"))?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(result)) => result,

@@ -222,3 +222,47 @@ async fn a_thousand_that_say_nothing_or_half_a_query_keep_nobody_waiting() {
         receive_numbered(stream, 1).await;
     }
 }
+
+#[tokio::test]
+async fn at_the_end_what_is_asked_is_answered_and_what_is_idle_is_closed_on() {
+    let mut running = run(crowd(1), |config| {
+        config.tcp_idle_timeout = Duration::from_secs(3600).into();
+    });
+    let [mut idle, mut busy] = [
+        Stream::connect(running.address).await.unwrap(),
+        Stream::connect(running.address).await.unwrap(),
+    ];
+    for stream in [&mut idle, &mut busy] {
+        stream.write_all(&numbered(1)).await.unwrap();
+        receive_numbered(stream, 1).await;
+    }
+    // Half a query: the rest comes when nobody is accepted any more.
+    let query = numbered(1);
+    busy.write_all(&query[..9]).await.unwrap();
+    running.end.take().unwrap().send(()).unwrap();
+    while Stream::connect(running.address).await.is_ok() {}
+    busy.write_all(&query[9..]).await.unwrap();
+    receive_numbered(&mut busy, 1).await;
+    assert_eq!(receive(&mut idle).await, None);
+    assert_eq!(receive(&mut busy).await, None);
+    let done = tokio::time::timeout(PATIENCE, &mut running.task).await;
+    done.unwrap().unwrap().unwrap();
+    assert_eq!(evicted(&running), 0);
+}
+
+#[tokio::test]
+async fn at_the_end_a_client_that_never_pauses_is_closed_on_between_two_queries() {
+    let mut running = run(crowd(1), |_| {});
+    let mut stream = Stream::connect(running.address).await.unwrap();
+    stream.write_all(&numbered(1)).await.unwrap();
+    receive_numbered(&mut stream, 1).await;
+    running.end.take().unwrap().send(()).unwrap();
+    let mut answers = 0;
+    // A query that crosses the end can't be sent, or isn't answered.
+    while stream.write_all(&numbered(1)).await.is_ok() && receive(&mut stream).await.is_some() {
+        answers += 1;
+    }
+    assert!(answers > 0);
+    let done = tokio::time::timeout(PATIENCE, &mut running.task).await;
+    done.unwrap().unwrap().unwrap();
+}

@@ -4,6 +4,7 @@ use registry::{Service, testing};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream as Stream,
+    sync::oneshot,
 };
 
 use super::*;
@@ -24,7 +25,8 @@ struct Running {
     address: SocketAddr,
     metrics: Arc<Metrics>,
     zones: Arc<ArcSwap<Zones>>,
-    task: tokio::task::JoinHandle<io::Result<Infallible>>,
+    task: tokio::task::JoinHandle<io::Result<()>>,
+    end: Option<oneshot::Sender<()>>,
 }
 
 impl Drop for Running {
@@ -42,12 +44,15 @@ fn run(services: Vec<Service>, change: impl Fn(&mut Config)) -> Running {
     let served = Arc::clone(&zones);
     let metrics = Arc::new(Metrics::default());
     let counters = metrics.counters();
-    let task = tokio::spawn(serve_tcp(listener, served, counters, &config));
+    let (end, ended) = oneshot::channel();
+    let over = async move { ended.await.unwrap_or(()) };
+    let task = tokio::spawn(serve_tcp(listener, served, counters, &config, over));
     Running {
         address,
         metrics,
         zones,
         task,
+        end: Some(end),
     }
 }
 

@@ -113,3 +113,31 @@ async fn a_lease_starts_again_with_the_process() {
     assert_eq!(reset(&mut told).await, ["web/a"]);
     assert_eq!(told.next().await, Update::Remove(Key::new("web/a")));
 }
+
+#[tokio::test]
+async fn a_store_that_is_handed_over_refuses_until_it_has_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::from(config(&dir));
+    let writer = store.writer().unwrap();
+    let mut told = testing::run(store);
+    reset(&mut told).await;
+    let put = |id| writer.put(place(id), registration(80), Some(Duration::from_secs(60)));
+    assert_eq!(put("a").await, Ok(Written::Created));
+    writer.release().await;
+    assert_eq!(put("b").await, Err(WriteError::HandedOver));
+
+    // Another process has the files meanwhile.
+    let other = Store::from(config(&dir));
+    let others = other.writer().unwrap();
+    let mut told_by_other = testing::run(other);
+    assert_eq!(reset(&mut told_by_other).await, ["web/a"]);
+    let put_there = others.put(place("b"), registration(80), None);
+    assert_eq!(put_there.await, Ok(Written::Created));
+    told_by_other.stop().await;
+
+    assert_eq!(writer.remove(place("a")).await, Err(WriteError::HandedOver));
+    writer.resume().await;
+    told.until(|update| matches!(update, Update::Reset { entries, .. } if entries.len() == 2))
+        .await;
+    assert_eq!(writer.renew(place("a")).await, Ok(Written::Renewed));
+}
