@@ -73,12 +73,11 @@ impl Account {
         self.budget.has(now, self.tally.requests(), retries)
     }
 
-    /// Counts that one more request is repeated, unless it may not be.
-    pub(crate) fn retry(&self, now: Instant, retries: &Retries) -> bool {
+    /// Takes one more retry from the budget; returns false where nothing is left.
+    pub(crate) fn spend(&self, now: Instant, retries: &Retries) -> bool {
         let may = self.may_retry(now, retries);
         if may {
             self.budget.retries.set(self.budget.retries.get() + 1);
-            self.tally.retries.add(1);
         }
         may
     }

@@ -21,7 +21,7 @@ pub struct Retries {
     pub non_idempotent: bool,
     /// The share of requests that may be repeated, of each service and worker; 0.2.
     pub budget: f64,
-    /// How many requests may be repeated in each ten seconds whatever their share; 10.
+    /// How many requests may be repeated in each ten seconds whatever their share; 100.
     pub budget_min: u64,
 }
 
@@ -66,7 +66,7 @@ impl Default for Retries {
             statuses: Statuses::default(),
             non_idempotent: false,
             budget: 0.2,
-            budget_min: 10,
+            budget_min: 100,
         }
     }
 }

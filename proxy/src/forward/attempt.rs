@@ -4,7 +4,7 @@ use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use tokio::{net::TcpStream, time::Instant};
 
-use super::{Asked, Attempt, Client, Forwarded, Stream, Switched};
+use super::{Asked, Attempt, Cause, Client, Forwarded, Stream, Switched};
 use crate::{
     Endpoint, Worker,
     error::Error,
@@ -35,7 +35,7 @@ impl Stream {
             Ok(opened) => opened,
             Err(error) => {
                 self.blame(worker, endpoint);
-                return Attempt::elsewhere(error);
+                return Attempt::Again(error, Cause::Unreached);
             }
         };
         let (mut input, mut output) = (worker.buffer(), worker.output());

@@ -98,20 +98,25 @@ pub(crate) enum Forwarded {
 /// Says how one attempt has ended that wasn't a success.
 enum Attempt {
     Over(Forwarded),
-    /// Another one may follow; `reused` when the connection had been used before.
-    Again {
-        error: Error,
-        reused: bool,
-    },
+    /// Another one may follow.
+    Again(Error, Cause),
+}
+
+/// Says what an attempt has failed of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The connection had been kept, and was over: that says nothing of the endpoint.
+    Stale,
+    /// The endpoint wasn't reached, and so has no work with the request.
+    Unreached,
+    /// The endpoint has failed it.
+    Failed,
 }
 
 impl Attempt {
     /// Another endpoint may do better.
     fn elsewhere(error: Error) -> Self {
-        Self::Again {
-            error,
-            reused: false,
-        }
+        Self::Again(error, Cause::Failed)
     }
 }
 
@@ -126,23 +131,26 @@ impl Stream {
     ) -> Forwarded {
         let mut tried: SmallVec<[Arc<Endpoint>; 3]> = SmallVec::new();
         let mut last = Error::NoInstance;
-        let mut may_repeat_same = false;
+        let mut cause = None;
         let mut left = self.retries.attempts;
         let mut is_pardoned = false;
         while left > 0 {
             let other = self.choose(worker, &tried);
             // An old connection says nothing of the endpoint: where it is the only one, a new one
             // may do.
-            let same = || tried.last().filter(|_| may_repeat_same);
+            let is_stale = cause == Some(Cause::Stale);
+            let same = || tried.last().filter(|_| is_stale);
             let Some(endpoint) = other.or_else(same).map(Arc::clone) else {
                 break;
             };
-            if self.attempts > 0 {
-                // What failed an old connection only was no try.
-                if !may_repeat_same && !account.retry(Instant::now(), &self.retries) {
+            if let Some(cause) = cause {
+                // What nobody had any work with doesn't multiply the load.
+                let has_budget = || account.spend(Instant::now(), &self.retries);
+                if cause == Cause::Failed && !has_budget() {
                     worker.counters.retries_refused.add(1);
                     break;
                 }
+                account.tally.retries.add(1);
                 worker.counters.retries.add(1);
             }
             self.attempts += 1;
@@ -151,19 +159,19 @@ impl Stream {
                 false => Statuses::default(),
             };
             match self
-                .attempt(worker, &mut client, &endpoint, may_repeat_same, &is_closing)
+                .attempt(worker, &mut client, &endpoint, is_stale, &is_closing)
                 .await
             {
                 Attempt::Over(forwarded) => return forwarded,
-                Attempt::Again { error, reused } => {
+                Attempt::Again(error, why) => {
                     last = error;
                     // That nobody could know that a kept connection was over isn't a failure; but
                     // it happens once, as the next one is new.
-                    match reused && !is_pardoned {
+                    match why == Cause::Stale && !is_pardoned {
                         true => is_pardoned = true,
                         false => left -= 1,
                     }
-                    may_repeat_same = reused;
+                    cause = Some(why);
                     tried.push(endpoint);
                 }
             }
@@ -193,7 +201,9 @@ impl Stream {
                 let error = Error::UpstreamReset;
                 let may = self.is_repeatable() || (unsent && self.outgoing.is_repeatable);
                 match may {
-                    true => Attempt::Again { error, reused },
+                    true if reused => Attempt::Again(error, Cause::Stale),
+                    true if unsent => Attempt::Again(error, Cause::Unreached),
+                    true => Attempt::elsewhere(error),
                     false => Attempt::Over(Forwarded::Failed(error)),
                 }
             }

@@ -282,6 +282,16 @@ fn a_post_is_repeated_where_the_configuration_allows_it() {
 }
 
 #[test]
+fn an_instance_that_refuses_costs_no_budget() {
+    let origin = taking();
+    let config = "balancer = \"round_robin\"\nretries = { budget = 0.0, budget_min = 0 }";
+    let proxy = Proxy::start(config, &[nobody(), origin.address]);
+    for _ in 0..8 {
+        assert_eq!(answer_to(&proxy, POST).1, "ok");
+    }
+}
+
+#[test]
 fn retries_end_with_their_budget() {
     let (failing, good) = (Origin::answering(FAILING), Origin::answering(OK));
     let config = "balancer = \"round_robin\"\n\
