@@ -147,9 +147,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) version: u64,
     pub(crate) service: Option<&'a str>,
     pub(crate) instance: Option<(&'a str, SocketAddr)>,
+    /// Why the client didn't get all of what an instance would have sent.
     pub(crate) error: Option<Error>,
-    /// The client didn't get all of it.
-    pub(crate) aborted: bool,
 }
 
 /// Appends what a line says of the request.
@@ -216,10 +215,8 @@ pub(crate) fn append_line(
             ),
         );
     }
-    match outcome.error {
-        Some(error) => append(out, format_args!(",\"error.code\":\"{}\"", error.code())),
-        None if outcome.aborted => append(out, format_args!(",\"error.code\":\"aborted\"")),
-        None => {}
+    if let Some(error) = outcome.error {
+        append(out, format_args!(",\"error.code\":\"{}\"", error.code()));
     }
     out.extend_from_slice(b"}\n");
 }
@@ -266,7 +263,6 @@ mod tests {
             service: Some("web"),
             instance: Some(("a", address)),
             error: Some(Error::UpstreamReset),
-            aborted: false,
         };
         let client = "192.0.2.1:5".parse().unwrap();
         append_line(SystemTime::UNIX_EPOCH, client, &part, &outcome, &mut line);

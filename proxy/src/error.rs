@@ -1,8 +1,8 @@
-//! Why a request got no response from a service.
+//! Why a request got no whole response from a service.
 
 use crate::http::Malformed;
 
-/// Says why the proxy answers a request by itself.
+/// Says why the proxy answers a request by itself, or why the client didn't get all of a response.
 ///
 /// The code is stable: it stands in the problem document, the access log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +36,19 @@ pub(crate) enum Error {
     UpstreamTimeout,
     #[error("the instance answered {0}, and no other one answered at all")]
     UpstreamStatus(u16),
+    #[error("the client has closed the connection")]
+    ClientAborted,
+    #[error("the client did not read its response in time")]
+    ClientStalled,
+    #[error("the instance broke off its response")]
+    UpstreamTruncated,
+    #[error("the instance did not finish its response in time")]
+    UpstreamStalled,
 }
 
 impl Error {
     /// Every error once, for counting.
-    pub(crate) const CODES: [&'static str; 17] = [
+    pub(crate) const CODES: [&'static str; 21] = [
         "bad_request",
         "version_not_supported",
         "transfer_coding_not_supported",
@@ -58,6 +66,10 @@ impl Error {
         "upstream_timeout",
         "upstream_status",
         "body_too_large",
+        "client_aborted",
+        "client_stalled",
+        "upstream_truncated",
+        "upstream_stalled",
     ];
 
     /// Returns the place of the code in [`CODES`](Self::CODES).
@@ -80,6 +92,10 @@ impl Error {
             Self::UpstreamTimeout => 14,
             Self::UpstreamStatus(_) => 15,
             Self::BadRequest(Malformed::Body) => 16,
+            Self::ClientAborted => 17,
+            Self::ClientStalled => 18,
+            Self::UpstreamTruncated => 19,
+            Self::UpstreamStalled => 20,
         }
     }
 
@@ -88,7 +104,20 @@ impl Error {
         Self::CODES[self.index()]
     }
 
-    /// Returns the status to answer with.
+    /// Tells whether an instance has got the request and is to blame.
+    pub(crate) fn is_upstream(self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamReset
+                | Self::UpstreamMalformed
+                | Self::UpstreamTimeout
+                | Self::UpstreamStatus(_)
+                | Self::UpstreamTruncated
+                | Self::UpstreamStalled
+        )
+    }
+
+    /// Returns the status to answer with; that of a client that is gone nobody sees.
     pub(crate) fn status(self) -> u16 {
         match self {
             Self::BadRequest(Malformed::Syntax(_)) => 400,
@@ -97,13 +126,15 @@ impl Error {
             Self::BadRequest(Malformed::Body) => 413,
             Self::RequestLineTooLong => 414,
             Self::HeaderTooLarge | Self::BadRequest(Malformed::Headers) => 431,
+            Self::ClientAborted | Self::ClientStalled => 499,
             Self::ConnectMethod | Self::BadRequest(Malformed::Coding) => 501,
             Self::UpstreamRefused
             | Self::UpstreamReset
             | Self::UpstreamMalformed
+            | Self::UpstreamTruncated
             | Self::UpstreamStatus(_) => 502,
             Self::NoInstance | Self::Unsynced => 503,
-            Self::ConnectTimeout | Self::UpstreamTimeout => 504,
+            Self::ConnectTimeout | Self::UpstreamTimeout | Self::UpstreamStalled => 504,
             Self::BadRequest(Malformed::Version) => 505,
         }
     }
@@ -117,6 +148,7 @@ impl Error {
             413 => "Content Too Large",
             414 => "URI Too Long",
             431 => "Request Header Fields Too Large",
+            499 => "Client Closed Request",
             501 => "Not Implemented",
             502 => "Bad Gateway",
             503 => "Service Unavailable",

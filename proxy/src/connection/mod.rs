@@ -132,7 +132,6 @@ struct Ended {
     status: Option<u16>,
     bytes: u64,
     error: Option<Error>,
-    aborted: bool,
     /// When it was over; unsaid where nobody has looked.
     at: Option<Instant>,
 }
@@ -307,11 +306,12 @@ impl Connection {
                 status,
                 bytes,
                 reset,
+                error,
             } => {
                 let ended = Ended {
                     status,
                     bytes,
-                    aborted: true,
+                    error: Some(error),
                     ..Ended::default()
                 };
                 (ended, if reset { After::Reset } else { After::Leave })
@@ -381,10 +381,12 @@ impl Connection {
         let sent = self.timer.guard(write_all(&mut self.stream, &out)).await;
         self.worker.give_output(out);
         let sent = matches!(sent, Ok(Ok(())));
-        let ended = Ended {
-            aborted: !sent,
-            ..ended
+        // The first reason is the one that counts.
+        let error = match sent {
+            true => ended.error,
+            false => ended.error.or(Some(Error::ClientAborted)),
         };
+        let ended = Ended { error, ..ended };
         let next = keep_alive && sent;
         (ended, if next { After::Next } else { After::Linger })
     }
@@ -443,7 +445,6 @@ impl Connection {
             service: stream.map(|stream| stream.pool.service.as_str()),
             instance: asked.map(|asked| (asked.endpoint.id.as_str(), asked.address)),
             error: ended.error,
-            aborted: ended.aborted,
         };
         self.worker.log(self.arrival.client, line, &outcome);
     }

@@ -122,6 +122,7 @@ pub(crate) enum Fault {
         bytes: u64,
         /// The client can tell only by a reset that something is missing.
         reset: bool,
+        error: Error,
     },
 }
 
@@ -147,6 +148,8 @@ struct Progress<'t> {
     ends_by_close: Cell<bool>,
     /// The request can't be sent again.
     is_spent: Cell<bool>,
+    /// The client has to take what there is of the response.
+    awaits_reader: Cell<bool>,
 }
 
 /// Sends a request and passes the response on.
@@ -173,6 +176,7 @@ pub(crate) async fn run(
         bytes: Cell::new(0),
         ends_by_close: Cell::new(false),
         is_spent: Cell::new(false),
+        awaits_reader: Cell::new(false),
     };
     let (client_read, client_write) = lines.client.split();
     let (upstream_read, upstream_write) = lines.upstream.split();
@@ -240,15 +244,20 @@ impl Progress<'_> {
     fn fault(&self, error: Error) -> Fault {
         match self.status.get() {
             None => Fault::Failed(error),
-            Some(_) => self.aborted(),
+            Some(_) => self.aborted(match error {
+                Error::UpstreamTimeout if self.awaits_reader.get() => Error::ClientStalled,
+                Error::UpstreamTimeout => Error::UpstreamStalled,
+                error => error,
+            }),
         }
     }
 
-    fn aborted(&self) -> Fault {
+    fn aborted(&self, error: Error) -> Fault {
         Fault::Aborted {
             status: self.status.get(),
             bytes: self.bytes.get(),
             reset: self.ends_by_close.get(),
+            error,
         }
     }
 }

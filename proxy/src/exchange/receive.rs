@@ -115,8 +115,7 @@ async fn pass_on(
         write_all(client, out, progress).await?;
         while body.is_plain() && !buffer.is_empty() {
             let bytes = body.plain(buffer.filled().len());
-            let bytes = write(client, &buffer.filled()[..bytes]).await;
-            let bytes = bytes.map_err(|_| progress.aborted())?;
+            let bytes = give(client, &buffer.filled()[..bytes], progress).await?;
             buffer.consume(bytes);
             body.passed(bytes);
             progress.bytes.set(body.bytes());
@@ -132,10 +131,11 @@ async fn pass_on(
         match read(upstream, buffer).await {
             Ok(0) if body.end(out) => {}
             Ok(bytes) if bytes > 0 => {}
-            _ => return Err(progress.aborted()),
+            _ => return Err(progress.aborted(Error::UpstreamTruncated)),
         }
         if !body.is_plain() {
-            body.transfer(buffer, out).map_err(|_| progress.aborted())?;
+            let moved = body.transfer(buffer, out);
+            moved.map_err(|_| progress.aborted(Error::UpstreamMalformed))?;
         }
     }
 }
@@ -246,12 +246,23 @@ async fn write_all(
 ) -> Result<(), Fault> {
     let mut written = 0;
     while written < out.len() {
-        let bytes = write(client, &out[written..]).await;
-        written += bytes.map_err(|_| progress.aborted())?;
+        written += give(client, &out[written..], progress).await?;
         if written < out.len() {
             progress.extend();
         }
     }
     out.clear();
     Ok(())
+}
+
+/// Writes what the client takes; returns how many bytes.
+async fn give(
+    client: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+    progress: &Progress<'_>,
+) -> Result<usize, Fault> {
+    progress.awaits_reader.set(true);
+    let written = write(client, bytes).await;
+    progress.awaits_reader.set(false);
+    written.map_err(|_| progress.aborted(Error::ClientAborted))
 }

@@ -4,6 +4,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Fault, LARGE_BUFFER_BYTES, Outgoing, Progress};
 use crate::{
+    error::Error,
     http::Buffer,
     socket::{read, write},
 };
@@ -87,7 +88,7 @@ async fn more(
         progress.awaits_client.set(false);
         progress.extend();
         if !read.is_ok_and(|bytes| bytes > 0) {
-            return Err(SendFault::Client(progress.aborted()));
+            return Err(SendFault::Client(progress.aborted(Error::ClientAborted)));
         }
     }
 }

@@ -92,6 +92,7 @@ pub(crate) enum Forwarded {
         status: Option<u16>,
         bytes: u64,
         reset: bool,
+        error: Error,
     },
 }
 
@@ -212,7 +213,7 @@ impl Stream {
                 Attempt::elsewhere(Error::UpstreamStatus(status))
             }
             Fault::Failed(error) => {
-                if error.status() >= 500 {
+                if error.is_upstream() {
                     self.blame(worker, endpoint);
                 }
                 // The rest of the time is another one's.
@@ -229,11 +230,18 @@ impl Stream {
                 status,
                 bytes,
                 reset,
-            } => Attempt::Over(Forwarded::Aborted {
-                status,
-                bytes,
-                reset,
-            }),
+                error,
+            } => {
+                if error.is_upstream() {
+                    self.blame(worker, endpoint);
+                }
+                Attempt::Over(Forwarded::Aborted {
+                    status,
+                    bytes,
+                    reset,
+                    error,
+                })
+            }
         }
     }
 

@@ -107,6 +107,11 @@ impl Metrics {
         counters
     }
 
+    /// Returns how many requests have not been answered yet.
+    pub fn in_flight(&self) -> u64 {
+        self.sum(|counters| &counters.requests_in_flight)
+    }
+
     fn sum(&self, count: impl Fn(&Counters) -> &Count) -> u64 {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.iter().map(|counters| count(counters).read()).sum()
@@ -194,7 +199,7 @@ impl Metrics {
         }
         let mut family = encoder.encode_descriptor(
             "signpost_proxy_errors",
-            "Requests that the proxy answered by itself, by reason",
+            "Requests that failed, by reason",
             None,
             MetricType::Counter,
         )?;

@@ -4,6 +4,7 @@ mod bodies;
 mod drain;
 mod headers;
 mod limits;
+mod logging;
 mod malformed;
 mod peer;
 mod proxied;
