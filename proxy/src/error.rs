@@ -24,6 +24,12 @@ pub(crate) enum Error {
     NoInstance,
     #[error("not all sources are known yet, so the service may still appear")]
     Unsynced,
+    #[error("the service has as many requests under way as it may have")]
+    RequestsLimit,
+    #[error("as many requests wait for the service as may wait")]
+    PendingLimit,
+    #[error("no connection to the service has become free in time")]
+    PendingTimeout,
     #[error("the instance refused the connection")]
     UpstreamRefused,
     #[error("the instance did not accept the connection in time")]
@@ -48,7 +54,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// Every error once, for counting.
-    pub(crate) const CODES: [&'static str; 21] = [
+    pub(crate) const CODES: [&'static str; 24] = [
         "bad_request",
         "version_not_supported",
         "transfer_coding_not_supported",
@@ -70,6 +76,9 @@ impl Error {
         "client_stalled",
         "upstream_truncated",
         "upstream_stalled",
+        "requests_limit",
+        "pending_limit",
+        "pending_timeout",
     ];
 
     /// Returns the place of the code in [`CODES`](Self::CODES).
@@ -96,6 +105,9 @@ impl Error {
             Self::ClientStalled => 18,
             Self::UpstreamTruncated => 19,
             Self::UpstreamStalled => 20,
+            Self::RequestsLimit => 21,
+            Self::PendingLimit => 22,
+            Self::PendingTimeout => 23,
         }
     }
 
@@ -133,7 +145,11 @@ impl Error {
             | Self::UpstreamMalformed
             | Self::UpstreamTruncated
             | Self::UpstreamStatus(_) => 502,
-            Self::NoInstance | Self::Unsynced => 503,
+            Self::NoInstance
+            | Self::Unsynced
+            | Self::RequestsLimit
+            | Self::PendingLimit
+            | Self::PendingTimeout => 503,
             Self::ConnectTimeout | Self::UpstreamTimeout | Self::UpstreamStalled => 504,
             Self::BadRequest(Malformed::Version) => 505,
         }

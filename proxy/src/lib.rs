@@ -23,6 +23,7 @@
 
 mod access_log;
 mod balancers;
+mod circuit;
 mod config;
 mod connection;
 mod endpoint;

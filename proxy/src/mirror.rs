@@ -9,6 +9,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     Balancer, Endpoint, Worker,
+    circuit::Admission,
     exchange::Terms,
     forward::Stream,
     http::{Body, Buffer, Malformed, Scan, head::scan, request::slots, response::Response},
@@ -38,6 +39,7 @@ struct Copy {
     bytes: Vec<u8>,
     terms: Terms,
     upstream_idle_max: usize,
+    _admission: Option<Admission>,
 }
 
 /// Sends the copy of a request that is over, if it is to have one and was kept whole.
@@ -58,6 +60,14 @@ pub(crate) fn send(worker: &Rc<Worker>, stream: &mut Stream) {
         counts[Mirroring::Failed as usize].add(1);
         return;
     };
+    let Some(admission) = pool
+        .circuit
+        .as_ref()
+        .map_or(Some(None), |circuit| circuit.try_enter().map(Some))
+    else {
+        counts[Mirroring::Busy as usize].add(1);
+        return;
+    };
     worker.mirrors.0.set(worker.mirrors.0.get() + 1);
     let copy = Copy {
         worker: Rc::clone(worker),
@@ -66,6 +76,7 @@ pub(crate) fn send(worker: &Rc<Worker>, stream: &mut Stream) {
         bytes: mem::take(&mut stream.outgoing.bytes),
         terms: stream.terms,
         upstream_idle_max: stream.upstream_idle_max,
+        _admission: admission,
     };
     tokio::task::spawn_local(copy.run());
 }

@@ -394,6 +394,7 @@ fn stream(
         extras: way.extras,
         hold: way.hold,
         mirrored: way.mirrored,
+        admission: None,
         attempts: 0,
         asked: None,
     }

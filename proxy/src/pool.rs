@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use crate::{
     Balancer, Endpoint,
     balancers::{Balance, Member, Request},
+    circuit::Circuit,
 };
 
 /// Holds the endpoints of one service, ready to be chosen from; immutable but for their counters.
@@ -23,6 +24,8 @@ pub(crate) struct Pool {
     /// By priority: those of the first tier that can be asked are asked.
     tiers: SmallVec<[Tier; 1]>,
     turns: Arc<Turns>,
+    /// What bounds the requests to the service, where something does.
+    pub(crate) circuit: Option<Arc<Circuit>>,
 }
 
 /// Counts the requests of one service over all rebuilds of its pool, on a cache line of its own.
@@ -80,7 +83,13 @@ impl Pool {
             service: service.name.clone(),
             tiers,
             turns: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.turns)),
+            circuit: None,
         }
+    }
+
+    /// Has the requests to it bounded.
+    pub(crate) fn within(self, circuit: Option<Arc<Circuit>>) -> Self {
+        Self { circuit, ..self }
     }
 
     /// Builds the pool of some instances of a service, with the endpoints of `whole`, its pool.

@@ -9,6 +9,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     Balancer, Endpoint, Retries, Worker,
+    circuit::Admission,
     config::{Statuses, Timeouts},
     endpoint::InFlight,
     error::Error,
@@ -44,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) mirrored: Option<Mirrored>,
     /// What keeps its client at one instance.
     pub(crate) hold: Hold,
+    /// Counts among what its service is given, where that is bounded.
+    pub(crate) admission: Option<Admission>,
     /// How many times it was sent or tried to be.
     pub(crate) attempts: usize,
     /// Whom it was sent to last, and at which address.
@@ -130,6 +133,16 @@ impl Stream {
         mut client: Client<'_>,
         is_closing: impl Fn() -> bool,
     ) -> Forwarded {
+        if let Some(circuit) = &self.pool.circuit {
+            let patience = self.timeouts.connect.get();
+            match circuit.enter(client.timer, patience).await {
+                Ok(admission) => self.admission = Some(admission),
+                Err(error) => {
+                    account.tally.shed.add(1);
+                    return Forwarded::Failed(error);
+                }
+            }
+        }
         let mut tried: SmallVec<[Arc<Endpoint>; 3]> = SmallVec::new();
         let mut last = Error::NoInstance;
         let mut cause = None;

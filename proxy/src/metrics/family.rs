@@ -25,6 +25,8 @@ pub(crate) struct Family<const LABELS: usize> {
     /// What the tallies are of, as it stands in the metrics' names.
     noun: &'static str,
     labels: [&'static str; LABELS],
+    /// What is counted of each, beside requests.
+    counters: &'static [Counter],
     tallies: Mutex<Tallies<LABELS>>,
     /// The most that have a tally of their own.
     max: usize,
@@ -37,28 +39,42 @@ type Tallies<const LABELS: usize> = BTreeMap<[Arc<str>; LABELS], Vec<Weak<Tally>
 type Entry<const LABELS: usize> = ([Arc<str>; LABELS], Vec<Arc<Tally>>);
 
 /// Describes a counter: the end of its name, what it is, and where a tally has it.
-type Description = (&'static str, &'static str, fn(&Tally) -> &Count);
+#[derive(Debug)]
+pub(super) struct Counter(&'static str, &'static str, fn(&Tally) -> &Count);
 
-const COUNTERS: [Description; 3] = [
-    ("retries", "Requests that were sent again", |tally| {
-        &tally.retries
-    }),
-    ("connections", "Connections that were made", |tally| {
+pub(super) const RETRIES: Counter = Counter("retries", "Requests that were sent again", |tally| {
+    &tally.retries
+});
+
+pub(super) const CONNECTIONS: Counter =
+    Counter("connections", "Connections that were made", |tally| {
         &tally.connections
-    }),
-    (
-        "connect_failures",
-        "Connections that could not be made",
-        |tally| &tally.connect_failures,
-    ),
-];
+    });
+
+pub(super) const CONNECT_FAILURES: Counter = Counter(
+    "connect_failures",
+    "Connections that could not be made",
+    |tally| &tally.connect_failures,
+);
+
+pub(super) const SHED: Counter = Counter(
+    "shed_requests",
+    "Requests refused because of a limit",
+    |tally| &tally.shed,
+);
 
 impl<const LABELS: usize> Family<LABELS> {
     /// Creates a family that is empty.
-    pub(super) fn new(noun: &'static str, labels: [&'static str; LABELS], max: usize) -> Self {
+    pub(super) fn new(
+        noun: &'static str,
+        labels: [&'static str; LABELS],
+        counters: &'static [Counter],
+        max: usize,
+    ) -> Self {
         Self {
             noun,
             labels,
+            counters,
             tallies: Mutex::default(),
             max,
         }
@@ -132,7 +148,7 @@ impl<const LABELS: usize> Family<LABELS> {
         all: &[Entry<LABELS>],
         encoder: &mut DescriptorEncoder<'_>,
     ) -> fmt::Result {
-        for (end, help, count) in COUNTERS {
+        for Counter(end, help, count) in self.counters {
             let name = format!("signpost_proxy_{}_{end}", self.noun);
             let help = format!("{help}, by {}", self.noun);
             let mut family = encoder.encode_descriptor(&name, &help, None, MetricType::Counter)?;

@@ -22,7 +22,7 @@ pub(crate) use self::{
 };
 use self::{
     count::{Histogram, Sum},
-    family::CLASSES,
+    family::{CLASSES, CONNECT_FAILURES, CONNECTIONS, RETRIES, SHED},
 };
 use crate::error::Error;
 
@@ -46,10 +46,15 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             workers: Mutex::default(),
-            listeners: Family::new("listener", ["listener"], NAMED_MAX),
-            routes: Family::new("route", ["route"], NAMED_MAX),
-            services: Family::new("service", ["service"], NAMED_MAX),
-            instances: Family::new("instance", ["service", "instance"], INSTANCES_MAX),
+            listeners: Family::new("listener", ["listener"], &[CONNECTIONS], NAMED_MAX),
+            routes: Family::new("route", ["route"], &[RETRIES], NAMED_MAX),
+            services: Family::new("service", ["service"], &[RETRIES, SHED], NAMED_MAX),
+            instances: Family::new(
+                "instance",
+                ["service", "instance"],
+                &[RETRIES, CONNECTIONS, CONNECT_FAILURES],
+                INSTANCES_MAX,
+            ),
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Tally {
     pub(crate) connections: Count,
     /// Connections that could not be made.
     pub(crate) connect_failures: Count,
+    /// Requests that were refused because of a limit.
+    pub(crate) shed: Count,
     pub(crate) duration: Histogram,
 }
 

@@ -66,10 +66,7 @@ impl RouteTable {
             .iter()
             .map(|(name, service)| {
                 let before = previous.and_then(|table| table.pools.get(name));
-                (
-                    name.clone(),
-                    Pools::build(service, routes.wants(name), before),
-                )
+                (name.clone(), Pools::build(service, &routes, before))
             })
             .collect();
         Self {
@@ -91,8 +88,7 @@ impl RouteTable {
         for change in new.changes_since(old) {
             match change {
                 Change::Put(name, service) => {
-                    let wants = self.routes.wants(name);
-                    let pools = Pools::build(service, wants, self.pools.get(name));
+                    let pools = Pools::build(service, &self.routes, self.pools.get(name));
                     table.pools.insert(name.clone(), pools);
                 }
                 Change::Remove(name) => {

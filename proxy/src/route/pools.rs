@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use registry::Service;
 
-use super::routes::Wants;
-use crate::{config::Subset, pool::Pool};
+use super::routes::Routes;
+use crate::{circuit::Circuit, config::Subset, pool::Pool};
 
 /// Holds the pools of one service; cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,9 +20,15 @@ type Part = (Arc<Subset>, Arc<Pool>);
 
 impl Pools {
     /// Builds the pools that are wanted; what was in `previous` keeps counters and turns.
-    pub(super) fn build(service: &Service, wants: &Wants, previous: Option<&Self>) -> Self {
+    pub(super) fn build(service: &Service, routes: &Routes, previous: Option<&Self>) -> Self {
+        let wants = routes.wants(&service.name);
         let before = previous.map(|pools| &*pools.whole);
-        let whole = Arc::new(Pool::build(service, &wants.balancers, before));
+        let circuit = Circuit::of(
+            routes.limits(&service.name),
+            before.and_then(|pool| pool.circuit.as_ref()),
+        );
+        let whole = Pool::build(service, &wants.balancers, before).within(circuit);
+        let whole = Arc::new(whole);
         let subset = |subset: &Arc<Subset>| {
             let instances = service.instances.iter();
             let chosen = instances.filter(|instance| subset.contains(instance));
@@ -34,6 +40,7 @@ impl Pools {
             };
             let before = previous.and_then(|pools| pools.same(subset));
             let pool = Pool::of_subset(&part, &wants.balancers, &whole, before);
+            let pool = pool.within(whole.circuit.clone());
             (Arc::clone(subset), Arc::new(pool))
         };
         let subsets = wants.subsets.iter().map(subset);

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::{facets::Facets, index::Index, rule::Rule};
 use crate::{
-    Balancer, Config,
+    Balancer, CircuitLimits, Config,
     config::{self, PathRules, Subset},
 };
 
@@ -32,6 +32,9 @@ pub(crate) struct Routes {
     /// Who is believed who the client is.
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) default_balancer: Balancer,
+    /// Of services that the configuration names.
+    limits: HashMap<ServiceName, CircuitLimits, RandomState>,
+    limits_of_others: CircuitLimits,
 }
 
 /// Says what routes want of a service.
@@ -75,7 +78,19 @@ impl Routes {
             path: config.path,
             trusted_proxies: config.trusted_proxies.clone(),
             default_balancer: config.balancer,
+            limits: config
+                .services
+                .keys()
+                .map(|name| (name.clone(), config.service(name.as_str()).limits))
+                .collect(),
+            limits_of_others: config.defaults.limits.unwrap_or_default(),
         }
+    }
+
+    /// Returns how much a service is given at a time.
+    pub(super) fn limits(&self, service: &ServiceName) -> CircuitLimits {
+        let own = self.limits.get(service);
+        *own.unwrap_or(&self.limits_of_others)
     }
 
     /// Returns the rules in the order in which they are used.

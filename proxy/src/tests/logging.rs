@@ -108,9 +108,8 @@ fn a_client_that_goes_or_reads_nothing_is_told_apart_from_an_instance_that_fails
         client.send(GET);
         client.exact(1000);
         // Reads on when it is too late: by then the proxy has given up.
-        while proxy.shared.metrics().in_flight() > 0 {
-            thread::yield_now();
-        }
+        let metrics = proxy.shared.metrics();
+        eventually("the proxy gives up", || metrics.in_flight() == 0);
     });
     assert_eq!(stalled, (200, "client_stalled".to_owned()));
 

@@ -1,6 +1,7 @@
 //! The proxy over real sockets, between raw clients and raw recording origins.
 
 mod bodies;
+mod circuits;
 mod drain;
 mod headers;
 mod limits;
@@ -113,3 +114,12 @@ fn nobody() -> SocketAddr {
 const GET: &str = "GET /a HTTP/1.1\r\nHost: web\r\n\r\n";
 const GET_LAST: &str = "GET /a HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Waits until something is so.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = tokio::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed().as_secs() < 10, "not yet: {what}");
+        thread::yield_now();
+    }
+}
