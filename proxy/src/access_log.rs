@@ -145,6 +145,7 @@ pub(crate) struct Outcome<'a> {
     pub(crate) duration: Duration,
     pub(crate) attempts: usize,
     pub(crate) version: u64,
+    pub(crate) route: Option<&'a str>,
     pub(crate) service: Option<&'a str>,
     pub(crate) instance: Option<(&'a str, SocketAddr)>,
     /// Why the client didn't get all of what an instance would have sent.
@@ -200,6 +201,11 @@ pub(crate) fn append_line(
             outcome.version,
         ),
     );
+    if let Some(route) = outcome.route {
+        out.extend_from_slice(b",\"signpost.route\":\"");
+        escape(route, out);
+        out.push(b'"');
+    }
     // Names of services and instances have nothing to escape.
     if let Some(service) = outcome.service {
         append(out, format_args!(",\"service.name\":\"{service}\""));
@@ -260,6 +266,7 @@ mod tests {
             duration: Duration::from_micros(3),
             attempts: 2,
             version: 9,
+            route: Some("a \"b\""),
             service: Some("web"),
             instance: Some(("a", address)),
             error: Some(Error::UpstreamReset),
@@ -275,6 +282,7 @@ mod tests {
         assert_eq!(document["http.request.id"], "a\"b");
         assert_eq!(document["event.duration"], 3_000);
         assert_eq!(document["server.port"], 9001);
+        assert_eq!(document["signpost.route"], "a \"b\"");
         assert_eq!(document["error.code"], "upstream_reset");
     }
 

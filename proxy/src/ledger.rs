@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -24,6 +24,14 @@ const WINDOW: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     accounts: RefCell<HashMap<ServiceName, Rc<Account>, RandomState>>,
+    routes: RefCell<HashMap<Arc<str>, Rc<RouteAccount>, RandomState>>,
+}
+
+/// Counts the requests that one route was for.
+#[derive(Debug)]
+pub(crate) struct RouteAccount {
+    pub(crate) label: Arc<str>,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Follows the requests to one service.
@@ -60,10 +68,28 @@ impl Ledger {
         account
     }
 
-    /// Closes the accounts of services that are gone.
+    /// Returns the account of a route, a new one where there is none.
+    pub(crate) fn route(&self, label: &Arc<str>, metrics: &Metrics) -> Rc<RouteAccount> {
+        let mut routes = self.routes.borrow_mut();
+        if let Some(account) = routes.get(label) {
+            return Rc::clone(account);
+        }
+        let account = Rc::new(RouteAccount {
+            label: Arc::clone(label),
+            tally: metrics.routes.tally([Arc::clone(label)]),
+        });
+        routes.insert(Arc::clone(label), Rc::clone(&account));
+        account
+    }
+
+    /// Closes the accounts of services and routes that are gone.
     pub(crate) fn sweep(&self, table: &RouteTable) {
         let mut accounts = self.accounts.borrow_mut();
         accounts.retain(|service, _| table.knows(service));
+        let mut routes = self.routes.borrow_mut();
+        let labels = table.routes().rules().iter().map(|rule| &rule.label);
+        let labels: HashSet<_> = labels.collect();
+        routes.retain(|label, _| labels.contains(label));
     }
 }
 

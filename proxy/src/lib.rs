@@ -56,7 +56,7 @@ pub use balancers::Balancer;
 pub use config::{
     AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, DotSegments, Ejection,
     EncodedSlash, HeaderEdits, Limits, Listener, Mirror, PathRules, Percent, Protocol, Redirect,
-    Respond, Retries, Rewrite, Route, RouteRetries, RouteTimeouts, SameSite, Scheme,
+    Respond, Retries, Rewrite, Route, RouteLimits, RouteRetries, RouteTimeouts, SameSite, Scheme,
     ServiceOptions, ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset, Timeouts, Told,
     ValueMatch,
 };

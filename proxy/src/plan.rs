@@ -1,38 +1,30 @@
 //! From the bytes of a head to where the request goes: all that is decided before anybody is asked.
 
+mod decision;
 mod hold;
 
-use std::{borrow::Cow, sync::Arc};
+use std::rc::Rc;
 
 use tokio::time::Instant;
 
+use self::decision::{Decision, Way, decide};
 pub(crate) use self::hold::{Hold, Seated, unix_seconds};
 use crate::{
-    Balancer, RouteTable, Worker, access_log,
-    config::{RouteRetries, RouteTimeouts, Scheme, Statuses, Timeouts},
+    RouteTable, Worker, access_log,
+    config::{Statuses, Timeouts},
     error::Error,
     exchange::{Outgoing, Terms},
     forward::Stream,
     http::{
-        Buffer, HEADERS_MAX, Malformed,
+        Buffer, HEADERS_MAX,
         answer::Answer,
-        fields::{Field, Framing, tokens},
+        fields::Framing,
         forwarded::Sender,
         marks::{Added, Marks, RequestId},
-        request::{Onward, Request, Target, slots},
+        request::{Onward, Request, slots},
         response::Asked,
     },
-    mirror::Mirrored,
-    pool::Pool,
-    route::{
-        Matched,
-        action::{Action, Targets},
-        extras::Extras,
-        facets::Facets,
-        path::normalize,
-        redirect::From,
-        rule::Rule,
-    },
+    ledger::RouteAccount,
     shared::Bounds,
 };
 
@@ -40,6 +32,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) course: Course,
+    /// The route that it is for, if it is one's.
+    pub(crate) route: Option<Rc<RouteAccount>>,
     pub(crate) asked: Asked,
     /// Another request can follow even when this one is refused.
     pub(crate) keep_alive: bool,
@@ -64,25 +58,6 @@ pub(crate) enum Course {
     Answer(Answer),
     /// It is refused.
     Refuse(Error),
-}
-
-/// Says what a request is to come to.
-enum Decision<'b> {
-    Forward(Way<'b>),
-    Answer(Answer),
-}
-
-/// Says where a request goes.
-struct Way<'b> {
-    /// The path that was routed.
-    path: Cow<'b, str>,
-    pool: Arc<Pool>,
-    balancer: Balancer,
-    timeouts: RouteTimeouts,
-    retries: RouteRetries,
-    extras: Option<Arc<Extras>>,
-    hold: Hold,
-    mirrored: Option<Mirrored>,
 }
 
 impl Plan {
@@ -115,6 +90,7 @@ impl Plan {
             Err(malformed) => {
                 return Self {
                     course: Course::Refuse(malformed.into()),
+                    route: None,
                     asked: Asked::default(),
                     keep_alive: false,
                     version: worker.with_table(RouteTable::version),
@@ -130,11 +106,12 @@ impl Plan {
             line = worker.output();
             access_log::begin(&request, id.as_ref(), &mut line);
         }
-        let (version, decision) =
+        let (version, (route, decision)) =
             worker.with_table(|table| (table.version(), decide(table, &request, sender, worker)));
         let framing = request.fields.framing;
         let bodiless = matches!(framing, Framing::Unsaid | Framing::Length(0));
         Self {
+            route,
             course: match decision {
                 Ok(Decision::Forward(way)) => {
                     let mut bytes = worker.output();
@@ -151,22 +128,6 @@ impl Plan {
             version,
             added,
             line,
-        }
-    }
-}
-
-impl<'b> Way<'b> {
-    /// Leads to the service that the host names.
-    fn plain(path: Cow<'b, str>, pool: &Arc<Pool>, balancer: Balancer) -> Self {
-        Self {
-            path,
-            pool: Arc::clone(pool),
-            balancer,
-            timeouts: RouteTimeouts::default(),
-            retries: RouteRetries::default(),
-            extras: None,
-            hold: Hold::default(),
-            mirrored: None,
         }
     }
 }
@@ -211,134 +172,6 @@ fn encode(
     request.encode(sender, marks, id, onward, out);
 }
 
-/// Decides what a request comes to.
-fn decide<'b>(
-    table: &RouteTable,
-    request: &Request<'_, 'b>,
-    sender: &Sender,
-    worker: &Worker,
-) -> Result<Decision<'b>, Error> {
-    if request.method == "CONNECT" {
-        return Err(Error::ConnectMethod);
-    }
-    let path = path(table, request.target).map_err(Malformed::Syntax)?;
-    let facets = Facets::new(
-        request.method,
-        request.fields.headers,
-        request.target.query(),
-        sender.address,
-        &table.routes().trusted_proxies,
-    );
-    let matched = table.find(request.host, &path, &facets);
-    let rule = match matched.ok_or_else(|| unknown(table, Error::UnknownHost))? {
-        Matched::Rule(rule) => rule,
-        Matched::Named(pool) if pool.is_empty() => return Err(Error::NoInstance),
-        Matched::Named(pool) => {
-            let balancer = table.routes().default_balancer;
-            return Ok(Decision::Forward(Way::plain(path, pool, balancer)));
-        }
-    };
-    let targets = match &rule.action {
-        Action::Forward(targets) => targets,
-        Action::Redirect(location) => {
-            let from = From {
-                scheme: scheme(request, sender),
-                authority: request.authority,
-                path: &path,
-                query: request.target.query(),
-            };
-            let answer = Answer::redirect(location.status(), location.of(from));
-            return Ok(Decision::Answer(edited(answer, rule)));
-        }
-        Action::Respond(respond) => {
-            return Ok(Decision::Answer(edited(Answer::fixed(respond), rule)));
-        }
-    };
-    let extras = rule.extras.as_ref();
-    let (pool, hold) = match extras.and_then(|extras| extras.sticky.as_ref()) {
-        None => (pool(table, targets, || worker.random())?, Hold::default()),
-        Some(sticky) => hold::find(table, targets, sticky, &facets, worker)?,
-    };
-    Ok(Decision::Forward(Way {
-        path,
-        pool: Arc::clone(pool),
-        hold,
-        mirrored: extras.and_then(|extras| mirrored(table, rule, extras, worker)),
-        balancer: rule.balancer,
-        timeouts: rule.timeouts,
-        retries: rule.retries,
-        extras: extras.map(Arc::clone),
-    }))
-}
-
-/// Changes the headers of an answer as its route says.
-fn edited(mut answer: Answer, rule: &Rule) -> Answer {
-    let extras = rule.extras.as_ref();
-    if let Some(edits) = extras.and_then(|extras| extras.response.as_ref()) {
-        answer.change(edits.dropped(), edits.lines());
-    }
-    answer
-}
-
-/// Decides whether a copy of a request goes to the route's mirror.
-fn mirrored(table: &RouteTable, rule: &Rule, extras: &Extras, worker: &Worker) -> Option<Mirrored> {
-    let (target, percent) = extras.mirror.as_ref()?;
-    if !percent.includes(worker.random()) {
-        return None;
-    }
-    let pool = table.pool_of(target)?;
-    Some(Mirrored {
-        pool: Arc::clone(pool),
-        balancer: rule.balancer,
-    })
-}
-
-/// Draws among those targets of a route that have somebody to ask.
-fn pool<'t>(
-    table: &'t RouteTable,
-    targets: &Targets,
-    draw: impl FnOnce() -> u64,
-) -> Result<&'t Arc<Pool>, Error> {
-    let mut is_known = false;
-    for target in targets.drawn(draw) {
-        if let Some(pool) = table.pool_of(target) {
-            if !pool.is_empty() {
-                return Ok(pool);
-            }
-            is_known = true;
-        }
-    }
-    match is_known {
-        true => Err(Error::NoInstance),
-        false => Err(unknown(table, Error::NoInstance)),
-    }
-}
-
-/// Says that something isn't there, unless that can't be known yet.
-fn unknown(table: &RouteTable, error: Error) -> Error {
-    match table.is_unsynced() {
-        true => Error::Unsynced,
-        false => error,
-    }
-}
-
-/// Returns the scheme that the client has used, as far as a trusted proxy says it.
-fn scheme(request: &Request<'_, '_>, sender: &Sender) -> Scheme {
-    let mut said = request.fields.values(Field::ForwardedProto);
-    match said.next().and_then(|value| tokens(value).next()) {
-        Some(first) if sender.trusted && first.eq_ignore_ascii_case(b"https") => Scheme::Https,
-        _ => Scheme::Http,
-    }
-}
-
-/// Returns the path in the form in which it is routed.
-fn path<'b>(table: &RouteTable, target: Target<'b>) -> Result<Cow<'b, str>, &'static str> {
-    match target {
-        Target::Path(_) => normalize(target.path(), table.routes().path),
-        Target::Asterisk => Ok(Cow::Borrowed("*")),
-    }
-}
-
 fn asked(request: &Request<'_, '_>) -> Asked {
     Asked {
         head: request.method == "HEAD",
@@ -363,10 +196,11 @@ fn stream(
         ..bounds.timeouts
     };
     let retries = way.retries.over(bounds.retries);
+    let limits = way.limits.over(bounds.limits);
     Stream {
         outgoing: Outgoing {
             bytes,
-            body: request.body().at_most(bounds.limits.body_bytes_max()),
+            body: request.body().at_most(limits.body_bytes_max()),
             is_repeatable: true,
             kept_bytes_max: retries.body_bytes.bytes(),
         },

@@ -25,9 +25,10 @@ use crate::{
         Buffer,
         marks::{Ids, Marks, RequestId},
     },
-    ledger::{Account, Ledger},
+    ledger::{Account, Ledger, RouteAccount},
     metrics::{Counters, Metrics},
     mirror::Mirrors,
+    route::rule::Rule,
     shared::{Bounds, Settings},
     sticky::Keys,
     upstream::{Slot, Upstreams},
@@ -163,6 +164,11 @@ impl Worker {
     /// Returns what this worker counts for a service.
     pub(crate) fn account(&self, service: &ServiceName) -> Rc<Account> {
         self.ledger.account(service, self.metrics())
+    }
+
+    /// Returns what this worker counts for a route.
+    pub(crate) fn route(&self, rule: &Rule) -> Rc<RouteAccount> {
+        self.ledger.route(&rule.label, self.metrics())
     }
 
     /// Returns what this worker has of an endpoint.

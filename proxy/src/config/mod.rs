@@ -25,7 +25,7 @@ pub use self::{
     path::{DotSegments, EncodedSlash, PathRules},
     retries::{Retries, Statuses},
     route::{
-        HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteRetries,
+        HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteLimits, RouteRetries,
         RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, ValueMatch,
     },
     service::{

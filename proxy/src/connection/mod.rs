@@ -1,6 +1,7 @@
 //! One client's connection: request after request.
 
 mod arrival;
+mod record;
 
 use std::{
     future::poll_fn,
@@ -14,9 +15,9 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
 pub(crate) use self::arrival::Arrival;
+use self::record::{Ended, Over};
 use crate::{
     Worker,
-    access_log::Outcome,
     error::Error,
     forward::{Client, Forwarded, Stream, Switched},
     gate::Ticket,
@@ -25,7 +26,6 @@ use crate::{
         response::Asked,
     },
     ledger::Account,
-    metrics::Took,
     mirror,
     plan::{Course, Plan},
     socket::{linger, poll_read, read, write_all},
@@ -124,16 +124,6 @@ enum After {
     Linger,
     /// The end of a response that isn't whole, which only a reset can say.
     Reset,
-}
-
-/// Says what is known for the log and the counters when a request is over.
-#[derive(Debug, Default)]
-struct Ended {
-    status: Option<u16>,
-    bytes: u64,
-    error: Option<Error>,
-    /// When it was over; unsaid where nobody has looked.
-    at: Option<Instant>,
 }
 
 impl Connection {
@@ -249,7 +239,14 @@ impl Connection {
             }
         };
         worker.counters.requests_in_flight.subtract(1);
-        self.record(started, &ended, stream.as_ref(), plan.version, &plan.line);
+        self.record(Over {
+            started,
+            ended: &ended,
+            forwarded: stream.as_ref(),
+            route: plan.route.as_deref(),
+            version: plan.version,
+            line: &plan.line,
+        });
         if let Some((stream, _)) = &mut stream {
             mirror::send(&worker, stream);
             worker.give_output(mem::take(&mut stream.outgoing.bytes));
@@ -396,57 +393,14 @@ impl Connection {
         let started = Instant::now();
         let added = Added::default();
         let (ended, _) = self.answer(error, Asked::default(), false, &added).await;
-        let version = self.worker.with_table(crate::RouteTable::version);
-        self.record(started, &ended, None, version, &[]);
-    }
-
-    /// Counts a request that is over, and logs it.
-    fn record(
-        &self,
-        started: Instant,
-        ended: &Ended,
-        forwarded: Option<&(Stream, Rc<Account>)>,
-        version: u64,
-        line: &[u8],
-    ) {
-        let counters = &self.worker.counters;
-        let end = ended.at.unwrap_or_else(Instant::now);
-        let duration = end.saturating_duration_since(started);
-        self.timer
-            .set_from(end, self.worker.bounds().timeouts.idle.get());
-        // Without a status the client has left before it was answered.
-        let status = ended.status.unwrap_or(499);
-        if let Some(count) = counters.responses.get(usize::from(status / 100)) {
-            count.add(1);
-        }
-        if let Some(error) = ended.error {
-            counters.errors[error.index()].add(1);
-        }
-        let took = Took::new(duration);
-        counters.duration.observe(took);
-        self.ticket.tally().record(status, took);
-        let stream = forwarded.map(|(stream, account)| {
-            account.tally.record(status, took);
-            stream
+        self.record(Over {
+            started,
+            ended: &ended,
+            forwarded: None,
+            route: None,
+            version: self.worker.with_table(crate::RouteTable::version),
+            line: &[],
         });
-        let asked = stream.and_then(|stream| stream.asked.as_ref());
-        if let Some(asked) = asked {
-            asked.slot.tally.record(status, took);
-        }
-        if !self.worker.logs() {
-            return;
-        }
-        let outcome = Outcome {
-            status,
-            bytes: ended.bytes,
-            duration,
-            attempts: stream.map_or(0, |stream| stream.attempts),
-            version,
-            service: stream.map(|stream| stream.pool.service.as_str()),
-            instance: asked.map(|asked| (asked.endpoint.id.as_str(), asked.address)),
-            error: ended.error,
-        };
-        self.worker.log(self.arrival.client, line, &outcome);
     }
 }
 

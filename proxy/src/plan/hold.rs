@@ -9,7 +9,7 @@ use std::{
 
 use siphasher::sip::SipHasher13;
 
-use super::pool;
+use super::decision::pool;
 use crate::{
     Endpoint, RouteTable, Worker,
     config::Sticky,

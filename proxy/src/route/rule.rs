@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Balancer,
-    config::{self, PathRules, RouteRetries, RouteTimeouts},
+    config::{self, PathRules, RouteLimits, RouteRetries, RouteTimeouts},
 };
 
 /// Holds one route.
@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Rule {
     /// Its place in the configuration.
     pub(crate) place: usize,
+    /// What it is called in metrics and logs: its name, or its place such as `routes[3]`.
+    pub(crate) label: Arc<str>,
     pub(crate) priority: i32,
     pub(crate) host: HostPattern,
     pub(crate) path: PathPattern,
@@ -28,6 +30,7 @@ pub(crate) struct Rule {
     pub(crate) balancer: Balancer,
     pub(crate) timeouts: RouteTimeouts,
     pub(crate) retries: RouteRetries,
+    pub(crate) limits: RouteLimits,
     pub(crate) extras: Option<Arc<Extras>>,
 }
 
@@ -47,6 +50,10 @@ impl Rule {
         let extras = Extras::of(route, prefix).map(Arc::new);
         Some(Self {
             place,
+            label: match &route.name {
+                Some(name) => name.as_str().into(),
+                None => format!("routes[{place}]").into(),
+            },
             priority: route.priority,
             host: HostPattern::of(route),
             conditions: Conditions::of(route).ok()?,
@@ -55,6 +62,7 @@ impl Rule {
             balancer: route.balancer.unwrap_or(balancer),
             timeouts: route.timeouts,
             retries: route.retries,
+            limits: route.limits,
             extras,
         })
     }

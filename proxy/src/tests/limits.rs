@@ -88,3 +88,26 @@ fn a_body_that_turns_out_larger_after_its_answer_has_begun_cuts_it_off() {
     client.send("7\r\naaaaaaa\r\n0\r\n\r\n");
     assert!(client.is_at_end());
 }
+
+#[test]
+fn a_route_may_have_another_limit() {
+    let origin = Origin::start(|peer, _| {
+        while peer.next_head().is_some() {
+            peer.exact(20);
+            peer.send(OK);
+        }
+    });
+    let routes = "[[routes]]\npath_prefix = \"/large\"\nservice = \"web\"\n\
+                  limits = { body_bytes = 20 }\n";
+    let proxy = Proxy::start(&format!("{LIMIT}\n{routes}"), &[origin.address]);
+    let ask = |path: &str| {
+        let mut client = proxy.client();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: web\r\nContent-Length: 20\r\n\r\n{:020}",
+            0
+        ));
+        client.answer().0
+    };
+    assert!(ask("/large/a").starts_with("HTTP/1.1 200 "));
+    assert!(ask("/a").starts_with("HTTP/1.1 413 "));
+}

@@ -126,3 +126,27 @@ fn a_client_that_goes_or_reads_nothing_is_told_apart_from_an_instance_that_fails
     });
     assert_eq!(gone, (499, "client_aborted".to_owned()));
 }
+
+#[test]
+fn a_request_counts_for_its_route_and_the_log_names_it() {
+    let origin = Origin::answering(OK);
+    let routes = "[[routes]]\nname = 'shop'\npath = '/a'\nservice = 'web'\n\
+                  [[routes]]\npath = '/gone'\nrespond = { status = 410 }\n";
+    let lines = lines_of(routes, &[origin.address], |proxy| {
+        let mut client = proxy.client();
+        for path in ["/a", "/gone", "/other"] {
+            client.send(GET.replace("/a", path));
+            client.answer();
+        }
+        for line in [
+            "signpost_proxy_route_requests_total{route=\"shop\",status=\"2xx\"} 1",
+            "signpost_proxy_route_requests_total{route=\"routes[1]\",status=\"4xx\"} 1",
+            "signpost_proxy_service_requests_total{service=\"web\",status=\"2xx\"} 2",
+        ] {
+            wait_for(proxy, line);
+        }
+    });
+    let routes = lines.iter().map(|line| line["signpost.route"].as_str());
+    let routes: Vec<_> = routes.collect();
+    assert_eq!(routes, [Some("shop"), Some("routes[1]"), None]);
+}

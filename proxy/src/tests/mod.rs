@@ -123,3 +123,18 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         thread::yield_now();
     }
 }
+
+/// Reads all metrics.
+fn text_of(metrics: &Arc<crate::Metrics>) -> String {
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Arc::clone(metrics)));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
+}
+
+/// Waits until a metric has this line.
+fn wait_for(proxy: &Proxy, line: &str) {
+    let metrics = proxy.shared.metrics();
+    eventually(line, || text_of(metrics).lines().any(|one| one == line));
+}

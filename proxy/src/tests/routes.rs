@@ -294,22 +294,6 @@ fn a_header_or_an_address_keeps_a_client_at_its_share_of_a_split() {
     }
 }
 
-/// Waits until a metric has this line.
-fn wait_for(proxy: &Proxy, line: &str) {
-    let mut registry = prometheus_client::registry::Registry::default();
-    registry.register_collector(Box::new(Arc::clone(proxy.shared.metrics())));
-    let start = tokio::time::Instant::now();
-    loop {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        if text.lines().any(|one| one == line) {
-            return;
-        }
-        assert!(start.elapsed().as_secs() < 10, "no {line} in {text}");
-        thread::yield_now();
-    }
-}
-
 /// An origin that reads ten bytes of body with every head, and then answers.
 fn reading(answer: &'static str) -> Origin {
     Origin::start(move |peer, _| {

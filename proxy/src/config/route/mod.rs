@@ -1,6 +1,7 @@
 //! One of `[[proxy.routes]]`.
 
 mod action;
+mod limits;
 mod matching;
 mod mirror;
 mod retries;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
+    limits::RouteLimits,
     matching::ValueMatch,
     mirror::{Mirror, Percent},
     retries::RouteRetries,
@@ -94,6 +96,9 @@ pub struct Route {
     /// Other retries than the proxy's.
     #[serde(skip_serializing_if = "is_default")]
     pub retries: RouteRetries,
+    /// Other limits than the proxy's.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: RouteLimits,
 }
 
 /// Overrides some timeouts for one route.
