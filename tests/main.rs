@@ -17,6 +17,7 @@ mod health;
 mod http;
 mod pipeline;
 mod reload;
+mod slow_clients;
 mod support;
 mod tidy;
 mod upgrade;

@@ -233,6 +233,14 @@ impl Signpost {
         client::request("DELETE", &url, "")
     }
 
+    /// Returns how much memory it has that is in use, as the system sees it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.current)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().unwrap() << 10
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.current, signal).unwrap();
     }
