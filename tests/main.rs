@@ -13,6 +13,7 @@ mod corpora;
 mod differential;
 mod docs;
 mod ensemble;
+mod faults;
 mod health;
 mod http;
 mod pipeline;

@@ -3,6 +3,7 @@
 pub(crate) mod chain;
 pub(crate) mod client;
 pub(crate) mod dns_server;
+pub(crate) mod faulty;
 pub(crate) mod load;
 pub(crate) mod signpost;
 pub(crate) mod upstream;
