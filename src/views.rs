@@ -1,12 +1,19 @@
 //! Zones and routes: what the data plane reads, made of a snapshot and the configuration.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use dns::{Cookies, Zones};
-use proxy::{AccessLog, RouteTable};
-use registry::{Controls, Snapshot};
-use tokio::sync::{mpsc, oneshot, watch};
+use proxy::{AccessLog, DrainState, Drains, RouteTable};
+use registry::{Controls, InstanceId, Service, ServiceName, Snapshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
 
 use crate::Config;
 
@@ -18,6 +25,7 @@ use crate::Config;
 pub(crate) struct Views {
     zones: Arc<ArcSwap<Zones>>,
     proxy: Arc<proxy::Shared>,
+    drains: Arc<Mutex<Drains>>,
     version: watch::Receiver<u64>,
     configs: mpsc::Sender<Reconfigure>,
 }
@@ -43,12 +51,17 @@ impl Views {
         let zones = Zones::build(&config.dns, &snapshot)
             .with_cookies(cookies)
             .counted_by(dns_metrics);
-        let routes = RouteTable::build(&config.proxy, &config.domains(), &snapshot, None);
+        let mut drains = Drains::new(config.proxy.timeouts.instance_drain.get());
+        // Nobody was told of anything before.
+        drains.take(&snapshot, Instant::now(), |_| Duration::ZERO);
+        let (view, _) = drains.view();
+        let routes = RouteTable::build(&config.proxy, &config.domains(), view, None);
         let (published, version) = watch::channel(snapshot.version());
         let (configs, reconfigures) = mpsc::channel(1);
         let views = Self {
             zones: Arc::new(ArcSwap::from_pointee(zones)),
             proxy: Arc::new(proxy::Shared::new(&config.proxy, routes, log)),
+            drains: Arc::new(Mutex::new(drains)),
             version,
             configs,
         };
@@ -56,7 +69,8 @@ impl Views {
             zones: Arc::clone(&views.zones),
             dns_metrics: Arc::clone(dns_metrics),
             proxy: Arc::clone(&views.proxy),
-            snapshot,
+            drains: Arc::clone(&views.drains),
+            known_until: Instant::now(),
             snapshots,
             published,
         };
@@ -71,6 +85,13 @@ impl Views {
     /// Returns what the proxy's workers share, the routes among it.
     pub(crate) fn proxy(&self) -> &Arc<proxy::Shared> {
         &self.proxy
+    }
+
+    /// Lists the instances of a service that drain, and those that are gone and still have something to
+    /// do.
+    pub(crate) fn drains(&self, service: &ServiceName) -> BTreeMap<InstanceId, DrainState> {
+        let table = self.proxy.table();
+        lock(&self.drains).states(&table, service, Instant::now())
     }
 
     /// Returns the version that queries and requests see.
@@ -107,8 +128,9 @@ struct Renewal {
     zones: Arc<ArcSwap<Zones>>,
     dns_metrics: Arc<dns::Metrics>,
     proxy: Arc<proxy::Shared>,
-    /// The snapshot that the views were made of.
-    snapshot: Arc<Snapshot>,
+    drains: Arc<Mutex<Drains>>,
+    /// Until when clients may know something by a configuration before this one.
+    known_until: Instant,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     published: watch::Sender<u64>,
 }
@@ -116,7 +138,15 @@ struct Renewal {
 impl Renewal {
     async fn run(mut self, mut reconfigures: mpsc::Receiver<Reconfigure>) {
         loop {
+            let next = lock(&self.drains).next();
+            let due = async {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = due => self.pass(),
                 changed = self.snapshots.changed() => match changed {
                     Ok(()) => self.update(),
                     Err(_) => return,
@@ -137,8 +167,7 @@ impl Renewal {
     fn update(&mut self) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
         let zones = self.zones.load().update(&new);
-        let routes = self.proxy.table().update(&self.snapshot, &new);
-        self.publish(zones, routes, new);
+        self.publish(zones, &new, None);
     }
 
     fn rebuild(&mut self, config: &Config, cookies: Arc<Cookies>) {
@@ -146,16 +175,60 @@ impl Renewal {
         let zones = Zones::build(&config.dns, &new)
             .with_cookies(cookies)
             .counted_by(&self.dns_metrics);
-        let old = self.proxy.table();
         self.proxy.configure(&config.proxy);
-        let routes = RouteTable::build(&config.proxy, &config.domains(), &new, Some(&old));
-        self.publish(zones, routes, new);
+        lock(&self.drains).set_limit(config.proxy.timeouts.instance_drain.get());
+        let before = self.zones.load().ttl_max();
+        self.publish(zones, &new, Some(config));
+        self.known_until = self.known_until.max(Instant::now() + before);
     }
 
-    fn publish(&mut self, zones: Zones, routes: RouteTable, snapshot: Arc<Snapshot>) {
-        self.zones.store(Arc::new(zones));
-        self.proxy.publish(Arc::new(routes));
+    /// Publishes zones, and routes that are made by another configuration if one is given.
+    ///
+    /// The zones first: an instance that drains has to leave DNS before its time begins.
+    fn publish(&self, zones: Zones, snapshot: &Snapshot, config: Option<&Config>) {
+        let old = self.zones.swap(Arc::new(zones));
+        let now = Instant::now();
+        let known_before = self.known_until.saturating_duration_since(now);
+        let known_for = |service: &Service| {
+            let ttl = old.ttl_of(service).unwrap_or_default();
+            ttl.max(known_before)
+        };
+        let mut drains = lock(&self.drains);
+        drains.take(snapshot, now, known_for);
+        self.route(&mut drains, config, now);
         self.published.send_replace(snapshot.version());
-        self.snapshot = snapshot;
     }
+
+    /// Does what is due to instances that leave.
+    fn pass(&self) {
+        let now = Instant::now();
+        let mut drains = lock(&self.drains);
+        if drains.expire(now) {
+            self.route(&mut drains, None, now);
+        }
+        for endpoint in drains.overdue(now) {
+            tracing::info!(
+                instance = %endpoint.id, address = %endpoint.address,
+                in_flight = endpoint.in_flight(),
+                "what an instance that has left still has is ended (instance_drain)"
+            );
+            self.proxy.close(&endpoint);
+        }
+    }
+
+    /// Publishes the routes to those who get requests.
+    fn route(&self, drains: &mut Drains, config: Option<&Config>, now: Instant) {
+        let old = self.proxy.table();
+        let (view, before) = drains.view();
+        let new = match config {
+            Some(config) => RouteTable::build(&config.proxy, &config.domains(), view, Some(&old)),
+            None => old.update(before, view),
+        };
+        drains.follow(&old, &new, now);
+        self.proxy.publish(Arc::new(new));
+    }
+}
+
+fn lock(drains: &Mutex<Drains>) -> MutexGuard<'_, Drains> {
+    drains.lock().unwrap_or_else(PoisonError::into_inner)
 }

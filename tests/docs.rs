@@ -290,6 +290,7 @@ fn the_documented_commands_and_paths_exist() {
         "check",
         "services",
         "explain",
+        "drain",
         "register",
         "deregister",
         "watch",

@@ -12,6 +12,7 @@ mod check;
 mod corpora;
 mod differential;
 mod docs;
+mod drain;
 mod ensemble;
 mod faults;
 mod health;

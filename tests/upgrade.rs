@@ -49,8 +49,14 @@ fn a_new_process_goes_on_with_sockets_registrations_and_versions() {
     // The old one has ended well, with nobody left to wait for.
     assert_eq!(signpost.wait().code(), Some(0));
 
-    // The new one is as good as the old one was.
+    // The new one is as good as the old one was, and knows what an operator has said to it.
+    signpost.verb(&["drain", "web/two", "--no-wait"]);
     signpost.upgrade();
+    let (_, two) = signpost.get("/v1/services/web/instances/two/drain");
+    assert_eq!(
+        (&two["state"], &two["drained"]),
+        (&"draining".into(), &true.into())
+    );
     let (_, web) = signpost.get("/v1/services/web");
     assert_eq!(web["instances"].as_array().unwrap().len(), 2, "{web}");
     signpost.verb(&["reload"]);

@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -22,6 +22,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Where it is asked, at the same port, when nobody is there.
     others: Vec<IpAddr>,
+    /// Whether what it has is to end at once.
+    is_closed: AtomicBool,
     counters: Counters,
 }
 
@@ -30,6 +32,7 @@ pub struct Endpoint {
 #[repr(align(128))]
 struct Counters {
     in_flight: AtomicU64,
+    tunnels: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
     outcomes: Outcomes,
@@ -42,6 +45,7 @@ impl Endpoint {
             id,
             address,
             others: Vec::new(),
+            is_closed: AtomicBool::new(false),
             counters: Counters::default(),
         }
     }
@@ -65,9 +69,24 @@ impl Endpoint {
         self.address == first && self.others == others
     }
 
-    /// Returns how many requests it is busy with.
+    /// Returns how many requests it is busy with, tunnels among them.
     pub fn in_flight(&self) -> u64 {
         self.counters.in_flight.load(Relaxed)
+    }
+
+    /// Returns how many tunnels lead to it.
+    pub fn tunnels(&self) -> u64 {
+        self.counters.tunnels.load(Relaxed)
+    }
+
+    /// Tells whether the requests and tunnels that it still has are to end.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Relaxed)
+    }
+
+    /// Has its requests and tunnels end when they are looked at next.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Relaxed);
     }
 
     /// Returns how many times it was asked.
@@ -102,6 +121,28 @@ impl Endpoint {
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<Endpoint>);
 
+impl InFlight {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0
+    }
+
+    /// Counts a tunnel until the guard is dropped.
+    pub(crate) fn tunnel(&self) -> Tunnel<'_> {
+        self.0.counters.tunnels.fetch_add(1, Relaxed);
+        Tunnel(&self.0)
+    }
+}
+
+/// Stands for one tunnel to an endpoint.
+#[derive(Debug)]
+pub(crate) struct Tunnel<'e>(&'e Endpoint);
+
+impl Drop for Tunnel<'_> {
+    fn drop(&mut self) {
+        self.0.counters.tunnels.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.counters.in_flight.fetch_sub(1, Relaxed);
@@ -118,7 +159,11 @@ mod tests {
         let endpoint = Arc::new(Endpoint::new(InstanceId::from_text("a"), address));
         let (one, two) = (endpoint.begin(), endpoint.begin());
         drop(one);
+        let tunnel = two.tunnel();
         assert_eq!((endpoint.in_flight(), endpoint.requests()), (1, 2));
+        assert_eq!(endpoint.tunnels(), 1);
+        drop(tunnel);
+        assert_eq!(endpoint.tunnels(), 0);
         drop(two);
         assert_eq!(endpoint.in_flight(), 0);
     }

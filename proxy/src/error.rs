@@ -50,11 +50,13 @@ pub(crate) enum Error {
     UpstreamTruncated,
     #[error("the instance did not finish its response in time")]
     UpstreamStalled,
+    #[error("the instance has left and did not respond in time")]
+    DrainTimeout,
 }
 
 impl Error {
     /// Every error once, for counting.
-    pub(crate) const CODES: [&'static str; 24] = [
+    pub(crate) const CODES: [&'static str; 25] = [
         "bad_request",
         "version_not_supported",
         "transfer_coding_not_supported",
@@ -79,6 +81,7 @@ impl Error {
         "requests_limit",
         "pending_limit",
         "pending_timeout",
+        "drain_timeout",
     ];
 
     /// Returns the place of the code in [`CODES`](Self::CODES).
@@ -108,6 +111,7 @@ impl Error {
             Self::RequestsLimit => 21,
             Self::PendingLimit => 22,
             Self::PendingTimeout => 23,
+            Self::DrainTimeout => 24,
         }
     }
 
@@ -150,7 +154,10 @@ impl Error {
             | Self::RequestsLimit
             | Self::PendingLimit
             | Self::PendingTimeout => 503,
-            Self::ConnectTimeout | Self::UpstreamTimeout | Self::UpstreamStalled => 504,
+            Self::ConnectTimeout
+            | Self::UpstreamTimeout
+            | Self::UpstreamStalled
+            | Self::DrainTimeout => 504,
             Self::BadRequest(Malformed::Version) => 505,
         }
     }

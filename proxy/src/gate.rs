@@ -60,6 +60,11 @@ impl Gate {
     /// Asks all connections to end: the idle ones at once, the others after their request.
     pub(crate) fn close(&self) {
         self.closing.set(true);
+        self.wake();
+    }
+
+    /// Has all connections look again at what has changed.
+    pub(crate) fn wake(&self) {
         for waker in self.connections.borrow().values().flatten() {
             waker.wake_by_ref();
         }

@@ -4,8 +4,9 @@
 //! leads from a host, a path in its normal form and what else routes look at to a route's action:
 //! mostly a service's pool of [`Endpoint`]s, among which a [`Balancer`] chooses. Tables share what
 //! they have in common, and all have the same endpoints with the same counters, so a change of
-//! membership costs what it changes. [`RouteTable::explain`] says why a request goes where it goes.
-//! All of this is pure, and so is `http`, which reads and writes HTTP/1.1 on bytes.
+//! membership costs what it changes. [`RouteTable::explain`] says why a request goes where it goes,
+//! [`Drains`] follow the instances that leave. All of this is pure, and so is `http`, which reads
+//! and writes HTTP/1.1 on bytes.
 //!
 //! Then the sockets. [`Shared`] holds what all workers read and whoever watches the registry
 //! replaces. A [`Worker`] is one thread's share: its connections to endpoints, buffers, counters.
@@ -26,6 +27,7 @@ mod balancers;
 mod circuit;
 mod config;
 mod connection;
+mod drains;
 mod endpoint;
 mod error;
 mod exchange;
@@ -60,6 +62,7 @@ pub use config::{
     ServiceOptions, ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset, Timeouts, Told,
     ValueMatch,
 };
+pub use drains::{DrainPhase, DrainState, Drains};
 pub use endpoint::Endpoint;
 pub use explain::{EndpointState, Explanation, LeftOut, RouteVerdict, Sample};
 pub use health::{HealthManager, InstanceHealth, ServiceHealth, Verdict};

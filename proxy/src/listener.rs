@@ -79,11 +79,13 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener)?;
     let address: Arc<str> = listener.local_addr()?.to_string().into();
     let tally = worker.metrics().listeners.tally([address]);
+    let gate = Rc::new(Gate::new(tally));
+    worker.tell(&gate);
     let door = Door {
         listen,
         port: listener.local_addr()?.port(),
         proxy_protocol: worker.proxy_protocol(listen),
-        gate: Rc::new(Gate::new(tally)),
+        gate,
         worker: Rc::clone(&worker),
     };
     worker.start_ticking();

@@ -181,9 +181,14 @@ impl Pool {
 /// Returns where an instance is asked first, unless clients should not be sent to it or it has no
 /// TCP port.
 pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
-    if instance.exclusion().is_some() {
-        return None;
+    match instance.exclusion() {
+        Some(_) => None,
+        None => place(instance),
     }
+}
+
+/// Returns where an instance is, whether it may be asked or not; `None` without a TCP port.
+pub(crate) fn place(instance: &Instance) -> Option<SocketAddr> {
     let port = instance.main_port(Protocol::Tcp)?;
     let address = instance.addresses.first()?;
     Some(SocketAddr::new(*address, port.number))

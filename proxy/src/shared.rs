@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -30,6 +33,8 @@ pub struct Shared {
     log: AccessLog,
     /// Where instances are told of that fail again and again, once somebody listens.
     alerts: OnceLock<mpsc::Sender<Alert>>,
+    /// How many endpoints were closed, for workers to see that there is one more.
+    closed: AtomicU64,
 }
 
 /// Holds what a reload can change besides the routes.
@@ -64,6 +69,7 @@ impl Shared {
             metrics: Arc::default(),
             log,
             alerts: OnceLock::new(),
+            closed: AtomicU64::new(0),
         }
     }
 
@@ -79,6 +85,17 @@ impl Shared {
     pub fn configure(&self, config: &Config) {
         let settings = Settings::of(config, &self.own_keys);
         self.settings.store(Arc::new(settings));
+    }
+
+    /// Ends the requests and tunnels that an endpoint still has, within a moment.
+    pub fn close(&self, endpoint: &Endpoint) {
+        endpoint.close();
+        self.closed.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns how many endpoints were closed so far.
+    pub(crate) fn closed(&self) -> u64 {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Returns the route table that new requests use.

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    forward::Switched,
     gate::Ticket,
     http::Buffer,
     socket::{read, write},
@@ -38,15 +39,14 @@ struct Pace<'t> {
     end: Cell<Option<Instant>>,
 }
 
-/// Carries bytes until both sides have ended, one has failed, none came for `timeout`, or the
-/// listener has been draining for [`DRAIN_GRACE`].
+/// Carries bytes until both sides have ended, one has failed, none came for `timeout`, the listener
+/// has been draining for [`DRAIN_GRACE`], or the endpoint is closed.
 ///
 /// The buffers may hold bytes that have come already.
 pub(crate) async fn run(
     client: &mut TcpStream,
-    upstream: &mut TcpStream,
     from_client: &mut Buffer,
-    from_upstream: &mut Buffer,
+    switched: &mut Switched,
     timer: &Timer,
     timeout: Duration,
     ticket: &Ticket,
@@ -58,13 +58,16 @@ pub(crate) async fn run(
     };
     pace.extend();
     let (client_read, client_write) = client.split();
-    let (upstream_read, upstream_write) = upstream.split();
+    let (upstream_read, upstream_write) = switched.upstream.split();
+    let from_upstream = &mut switched.input;
+    let endpoint = switched.in_flight.endpoint();
+    let _counted = switched.in_flight.tunnel();
     let up = carry(client_read, upstream_write, from_client, &pace);
     let down = carry(upstream_read, client_write, from_upstream, &pace);
     let mut both = pin!(async { tokio::try_join!(up, down) });
     // Whichever way it ends, both connections are closed and there is nobody to tell.
     poll_fn(|cx| {
-        if both.as_mut().poll(cx).is_ready() {
+        if endpoint.is_closed() || both.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         ticket.register(cx.waker());

@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     Endpoint, RouteTable, Shared,
     access_log::{self, Outcome, PIECE_BYTES},
+    gate::Gate,
     health,
     http::{
         Buffer,
@@ -65,6 +66,9 @@ pub struct Worker {
     connections: Cell<usize>,
     left: Notify,
     ticks: Cell<bool>,
+    gates: RefCell<Vec<Weak<Gate>>>,
+    /// How many endpoints were closed when the connections were last told.
+    closed: Cell<u64>,
 }
 
 impl Worker {
@@ -87,6 +91,8 @@ impl Worker {
             connections: Cell::new(0),
             left: Notify::new(),
             ticks: Cell::new(false),
+            gates: RefCell::default(),
+            closed: Cell::new(0),
             shared,
         })
     }
@@ -108,6 +114,11 @@ impl Worker {
         while self.connections.get() >= self.bounds().limits.connections {
             self.left.notified().await;
         }
+    }
+
+    /// Has the connections of a gate told when an endpoint is closed.
+    pub(crate) fn tell(&self, gate: &Rc<Gate>) {
+        self.gates.borrow_mut().push(Rc::downgrade(gate));
     }
 
     pub(crate) fn enter(&self) {
@@ -254,6 +265,11 @@ impl Worker {
 
     fn tick(&self, now: Instant) {
         self.flush(&mut self.lines.borrow_mut());
+        let closed = self.shared.closed();
+        if self.closed.replace(closed) != closed {
+            let mut gates = self.gates.borrow_mut();
+            gates.retain(|gate| gate.upgrade().inspect(|gate| gate.wake()).is_some());
+        }
         let idle_max = self.bounds().timeouts.upstream_idle.get();
         let table = Arc::clone(self.table.borrow_mut().load());
         let is_new = |swept: &Arc<RouteTable>| !Arc::ptr_eq(swept, &table);

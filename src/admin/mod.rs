@@ -8,6 +8,7 @@ mod access;
 mod aside;
 mod body;
 mod config;
+mod drain;
 mod events;
 mod explain;
 mod health;

@@ -21,7 +21,7 @@ const TTL_MIN: Duration = Duration::from_secs(1);
 const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an answer waits for DNS and proxy to have the change.
-const PUBLISH_WAIT: Duration = Duration::from_secs(2);
+pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
 struct Done<'a> {
@@ -67,7 +67,8 @@ pub(super) async fn renew(
     done(admin, place, written).await
 }
 
-fn place(service: &str, id: &str) -> Result<Place, Problem> {
+/// Reads the names in a path.
+pub(super) fn place(service: &str, id: &str) -> Result<Place, Problem> {
     let bad = |error: registry::NameError| Problem::bad_request(error.to_string());
     Ok(Place {
         service: service.parse().map_err(bad)?,

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use super::{
     Admin,
     body::{Body, Problem},
-    events, explain, health, metrics, registrations, reload, services, sources, zones,
+    drain, events, explain, health, metrics, registrations, reload, services, sources, zones,
 };
 
 /// Answers any request.
@@ -56,6 +56,15 @@ async fn route(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response
         (&Method::POST, ["v1", "services", service, "instances", id, "renew"]) => {
             return registrations::renew(&admin, service, id).await;
         }
+        (&Method::GET, ["v1", "services", service, "instances", id, "drain"]) => {
+            return drain::show(&admin, service, id);
+        }
+        (&Method::POST, ["v1", "services", service, "instances", id, "drain"]) => {
+            return drain::set(&admin, service, id, true).await;
+        }
+        (&Method::DELETE, ["v1", "services", service, "instances", id, "drain"]) => {
+            return drain::set(&admin, service, id, false).await;
+        }
         (&Method::GET, ["v1", "sources"]) => return sources::list(&admin).await,
         (&Method::GET, ["v1", "zones"]) => return zones::list(&admin).await,
         (&Method::GET, ["v1", "zones", domain]) => return zones::show(&admin, domain).await,
@@ -65,6 +74,9 @@ async fn route(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response
         }
         (&Method::GET, ["v1", "explain", "route"]) => return explain::route(&admin, &query).await,
         (&Method::POST, ["v1", "reload"]) => return reload::reload(&admin).await,
+        (_, ["v1", "services", _, "instances", _, "drain"]) => {
+            &[&Method::GET, &Method::POST, &Method::DELETE]
+        }
         (_, ["v1", "services", _, "instances", _]) => &[&Method::PUT, &Method::DELETE],
         (_, ["v1", "services", _, "instances", _, "renew"] | ["v1", "reload"]) => &[&Method::POST],
         (
@@ -76,16 +88,21 @@ async fn route(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response
         ) => &[&Method::GET],
         _ => return Err(Problem::not_found(format!("there is nothing at {path}"))),
     };
+    Ok(not_allowed(&parts.method, known, &path))
+}
+
+/// Says which methods there are for a path.
+fn not_allowed(method: &Method, known: &[&Method], path: &str) -> Response<Body> {
     let allowed: Vec<&str> = known.iter().map(|method| method.as_str()).collect();
     let allowed = allowed.join(", ");
     let problem = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("{} is not one of {allowed} for {path}", parts.method),
+        format!("{method} is not one of {allowed} for {path}"),
     );
     let mut response = problem.response();
     let allowed = HeaderValue::from_str(&allowed).expect("names of methods are plain text");
     response.headers_mut().insert(header::ALLOW, allowed);
-    Ok(response)
+    response
 }
 
 /// Holds the parameters of a query.

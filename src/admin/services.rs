@@ -1,10 +1,10 @@
 //! `/v1/services` and `/v1/services/{service}`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode};
-use proxy::ServiceHealth;
-use registry::{Service, Snapshot};
+use proxy::{DrainState, ServiceHealth};
+use registry::{Instance, InstanceId, Service, ServiceName, Snapshot};
 use serde::Serialize;
 
 use super::{
@@ -38,13 +38,54 @@ struct Summary<'a> {
     fail_open: bool,
 }
 
-/// A service with what is seen of its instances.
+/// Shows a service with what is seen of its instances, and what they still have to do.
 #[derive(Serialize)]
-struct Watched<'a> {
-    #[serde(flatten)]
-    service: &'a Service,
+struct Detail<'a> {
+    name: &'a ServiceName,
+    instances: Vec<DetailedInstance<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: usize,
+    version: u64,
+    /// The instances that are gone and have something to do.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    gone: BTreeMap<InstanceId, DrainState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<ServiceHealth>,
+}
+
+#[derive(Serialize)]
+struct DetailedInstance<'a> {
+    #[serde(flatten)]
+    instance: &'a Instance,
+    /// How far it has come with draining.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<DrainState>,
+}
+
+impl<'a> Detail<'a> {
+    fn new(
+        service: &'a Service,
+        mut drains: BTreeMap<InstanceId, DrainState>,
+        health: Option<ServiceHealth>,
+    ) -> Self {
+        let instances = service.instances.iter();
+        let instances = instances.map(|instance| DetailedInstance {
+            drain: drains.remove(&instance.id),
+            instance,
+        });
+        Self {
+            name: &service.name,
+            instances: instances.collect(),
+            left_out: service.left_out,
+            version: service.version,
+            gone: drains,
+            health,
+        }
+    }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Lists all services.
@@ -83,7 +124,8 @@ pub(super) async fn show(
     let response = match snapshot.service(name) {
         Some(service) => {
             let health = admin.health.show(&service.name).await;
-            body::json(StatusCode::OK, &Watched { service, health })
+            let drains = admin.views.drains(&service.name);
+            body::json(StatusCode::OK, &Detail::new(service, drains, health))
         }
         None if snapshot.unsynced().is_empty() => {
             Problem::not_found(format!("no source knows service `{name}`")).response()

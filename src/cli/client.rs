@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use bytes::Bytes;
 use clap::Args;
 use config::Secret;
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::Failure;
 use crate::http_client::{self, Reply};
@@ -35,6 +35,15 @@ impl Client {
         self.request(Method::GET, path).await
     }
 
+    /// Gets what is at `path`, as JSON; `None` when there is nothing.
+    pub(super) async fn find(&self, path: &str) -> Result<Option<serde_json::Value>, Failure> {
+        let reply = self.ask(Method::GET, path).await?;
+        match reply.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => self.json(&good(reply)?).map(Some),
+        }
+    }
+
     /// Gets what is at `path`, as text.
     pub(super) async fn get_text(&self, path: &str) -> Result<String, Failure> {
         let reply = self.send(Method::GET, path).await?;
@@ -51,6 +60,10 @@ impl Client {
         path: &str,
     ) -> Result<serde_json::Value, Failure> {
         let reply = self.send(method, path).await?;
+        self.json(&reply)
+    }
+
+    fn json(&self, reply: &Reply) -> Result<serde_json::Value, Failure> {
         serde_json::from_slice(&reply.body).map_err(|error| {
             let admin = &self.admin;
             Failure::failed(format!("{admin} didn't answer with JSON: {error}"))
@@ -59,6 +72,12 @@ impl Client {
 
     /// Sends a request without a body and returns a good answer.
     async fn send(&self, method: Method, path: &str) -> Result<Reply, Failure> {
+        let reply = self.ask(method, path).await?;
+        good(reply)
+    }
+
+    /// Sends a request without a body and returns any answer.
+    async fn ask(&self, method: Method, path: &str) -> Result<Reply, Failure> {
         let token = self.token()?;
         let sent = http_client::send(
             &self.admin,
@@ -68,15 +87,18 @@ impl Client {
             Bytes::new(),
             PATIENCE,
         );
-        let reply = sent.await.map_err(Failure::failed)?;
-        match reply.status.is_success() {
-            true => Ok(reply),
-            false => Err(Failure::failed(reply.problem())),
-        }
+        sent.await.map_err(Failure::failed)
     }
 
     fn token(&self) -> Result<Option<Secret>, Failure> {
         let token = self.token_file.as_deref().map(Secret::load).transpose();
         token.map_err(|reason| Failure::usage(format!("--token-file: {reason}")))
+    }
+}
+
+fn good(reply: Reply) -> Result<Reply, Failure> {
+    match reply.status.is_success() {
+        true => Ok(reply),
+        false => Err(Failure::failed(reply.problem())),
     }
 }

@@ -4,6 +4,7 @@ mod agent;
 mod check;
 mod client;
 mod deregister;
+mod drain;
 mod explain;
 mod register;
 mod reload;
@@ -80,6 +81,8 @@ enum Verb {
     Register(Box<register::Register>),
     /// Remove an instance
     Deregister(deregister::Deregister),
+    /// Have an instance finish what it has and get nothing new
+    Drain(drain::Drain),
     /// Run a command each time a znode changes, with its content on standard input
     Watch(watch::Watch),
     /// Say how a name is answered or where a request goes, and why
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Services(verb) => verb.run(),
         Verb::Register(verb) => verb.run(),
         Verb::Deregister(verb) => verb.run(),
+        Verb::Drain(verb) => verb.run(),
         Verb::Watch(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Zone(verb) => verb.run(),

@@ -62,7 +62,7 @@ fn instances(value: &Value) -> String {
             addresses.join(","),
             ports.join(","),
             text(&instance["weight"]),
-            text(&instance["state"]),
+            state(instance),
             health(&value["health"], instance),
             format!("{}:{}", text(&origin["source"]), text(&origin["path"])),
         ]);
@@ -79,6 +79,15 @@ fn health(health: &Value, instance: &Value) -> String {
         (true, _) => format!("{verdict} (ignored)"),
         (false, Some(share)) if share < 100 => format!("{verdict} ({share} %)"),
         _ => verdict,
+    }
+}
+
+/// Says how an instance is, and how far it has come when it drains.
+fn state(instance: &Value) -> String {
+    let state = text(&instance["state"]);
+    match instance["drain"]["phase"].as_str() {
+        Some(phase) => format!("{state} ({phase})"),
+        None => state,
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) use sync::sync;
 
 use std::{net::SocketAddr, os::fd::OwnedFd};
 
+use registry::{InstanceId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use crate::inherited::Part;
@@ -30,7 +31,12 @@ const VARIABLE: &str = "SIGNPOST_UPGRADE_FROM";
 enum Message {
     /// A socket comes with this.
     Socket { part: Part, listen: SocketAddr },
-    /// All sockets were sent.
+    /// An operator wishes that this instance drains.
+    Drained {
+        service: ServiceName,
+        id: InstanceId,
+    },
+    /// All sockets, and all that drain, were sent.
     State(State),
     /// The new process is about to open the stores.
     ReleaseStores,

@@ -7,6 +7,8 @@ use std::{
     os::{fd::AsFd, unix::process::parent_id},
 };
 
+use registry::{InstanceId, ServiceName};
+
 use super::{Message, State, VARIABLE, channel::Channel};
 use crate::inherited::{Given, Inherited, Purpose};
 
@@ -18,6 +20,7 @@ const VERSIONS_AHEAD: u64 = 1_000_000;
 pub(crate) struct Predecessor {
     channel: Channel,
     state: State,
+    drained: Vec<(ServiceName, InstanceId)>,
 }
 
 impl Predecessor {
@@ -52,6 +55,11 @@ impl Predecessor {
         self.state.synced.iter().any(|name| name == source)
     }
 
+    /// Lists the instances that operators have drain.
+    pub(crate) fn drained(&self) -> &[(ServiceName, InstanceId)] {
+        &self.drained
+    }
+
     /// Has it close its stores.
     ///
     /// A process that is gone has closed them, too.
@@ -83,6 +91,7 @@ async fn take_over() -> io::Result<(Predecessor, Inherited)> {
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let channel = Channel::new(end)?;
     let mut inherited = Inherited::default();
+    let mut drained = Vec::new();
     loop {
         match channel.receive().await? {
             (Message::Socket { part, listen }, Some(descriptor)) => inherited.add(Given {
@@ -90,8 +99,14 @@ async fn take_over() -> io::Result<(Predecessor, Inherited)> {
                 listen,
                 socket: descriptor.into(),
             }),
+            (Message::Drained { service, id }, None) => drained.push((service, id)),
             (Message::State(state), None) => {
-                return Ok((Predecessor { channel, state }, inherited));
+                let predecessor = Predecessor {
+                    channel,
+                    state,
+                    drained,
+                };
+                return Ok((predecessor, inherited));
             }
             (other, _) => return Err(io::Error::other(format!("{other:?} wasn't expected"))),
         }

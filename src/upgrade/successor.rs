@@ -88,6 +88,14 @@ impl Successor {
             let message = Message::Socket { part, listen };
             self.channel.send(&message, Some(socket.as_fd())).await?;
         }
+        let snapshot = self.controls.snapshot();
+        for (name, service) in snapshot.services() {
+            for instance in service.instances.iter().filter(|one| one.drained) {
+                let (service, id) = (name.clone(), instance.id.clone());
+                let message = Message::Drained { service, id };
+                self.channel.send(&message, None).await?;
+            }
+        }
         let state = Message::State(legacy.state.clone());
         self.channel.send(&state, None).await?;
         loop {

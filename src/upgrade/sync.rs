@@ -53,6 +53,10 @@ async fn sync_in_steps(
         let needed = |source: &str| predecessor.has_synced(source) || is_store(source);
         wait(controls, predecessor, needed).await?;
     }
+    for (service, id) in predecessor.drained() {
+        // One that is gone by now needs no draining.
+        controls.drain(service.clone(), id.clone(), true).await?;
+    }
     Ok(())
 }
 

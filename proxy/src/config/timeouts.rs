@@ -19,6 +19,9 @@ pub struct Timeouts {
     pub stream_idle: Duration,
     /// Without a byte through a tunnel (WebSocket) either way; 1 h.
     pub tunnel: Duration,
+    /// Until requests and tunnels of an instance that drains or is gone are ended, from when it gets no
+    /// new ones; 5 min.
+    pub instance_drain: Duration,
     /// Before an unused connection to an instance is closed; 4 s, as many servers close after 5 s.
     pub upstream_idle: Duration,
 }
@@ -32,6 +35,7 @@ impl Default for Timeouts {
             request: Duration::from_secs(60),
             stream_idle: Duration::from_secs(60),
             tunnel: Duration::from_secs(3600),
+            instance_drain: Duration::from_secs(300),
             upstream_idle: Duration::from_secs(4),
         }
     }

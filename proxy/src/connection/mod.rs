@@ -6,6 +6,7 @@ mod record;
 use std::{
     future::poll_fn,
     mem::{self, MaybeUninit},
+    pin::pin,
     rc::Rc,
     task::Poll,
     time::{Duration, SystemTime},
@@ -268,10 +269,17 @@ impl Connection {
             added,
         };
         let ticket = &self.ticket;
-        match stream
-            .forward(&self.worker, account, client, || ticket.is_closing())
+        let forwarded = {
+            let forwarding = stream.forward(&self.worker, account, client, || ticket.is_closing());
+            let mut forwarding = pin!(forwarding);
+            poll_fn(|cx| {
+                // It is told by this when its endpoint is closed.
+                ticket.register(cx.waker());
+                forwarding.as_mut().poll(cx)
+            })
             .await
-        {
+        };
+        match forwarded {
             Forwarded::Replied(reply) => {
                 let ended = Ended {
                     status: Some(reply.status),
@@ -319,11 +327,11 @@ impl Connection {
     /// Passes on what both sides send after a 101.
     async fn tunnel(&mut self, stream: &Stream, mut switched: Switched) {
         let timeout = stream.timeouts.tunnel.get();
+        let (client, input) = (&mut self.stream, &mut self.input);
         tunnel::run(
-            &mut self.stream,
-            &mut switched.upstream,
-            &mut self.input,
-            &mut switched.input,
+            client,
+            input,
+            &mut switched,
             &self.timer,
             timeout,
             &self.ticket,

@@ -12,6 +12,7 @@ use self::{
     send::{SendFault, send},
 };
 use crate::{
+    Endpoint,
     config::Statuses,
     error::Error,
     http::{Body, Buffer, marks::Added, response::Asked},
@@ -70,6 +71,8 @@ pub(crate) struct Terms {
 pub(crate) struct Lines<'a> {
     pub(crate) client: &'a mut TcpStream,
     pub(crate) upstream: &'a mut TcpStream,
+    /// Where `upstream` leads.
+    pub(crate) endpoint: &'a Endpoint,
     pub(crate) from_client: &'a mut Buffer,
     pub(crate) from_upstream: &'a mut Buffer,
     pub(crate) to_client: &'a mut Vec<u8>,
@@ -196,7 +199,11 @@ pub(crate) async fn run(
         is_closing,
     ));
     let mut sending = true;
+    let endpoint = lines.endpoint;
     let both = poll_fn(|cx| {
+        if endpoint.is_closed() {
+            return Poll::Ready(Err(progress.fault(Error::DrainTimeout)));
+        }
         if sending {
             match send.as_mut().poll(cx) {
                 Poll::Ready(Ok(())) => {

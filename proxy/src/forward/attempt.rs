@@ -44,6 +44,7 @@ impl Stream {
         let lines = Lines {
             client: client.stream,
             upstream: &mut upstream,
+            endpoint,
             from_client: client.input,
             from_upstream: &mut input,
             to_client: &mut output,

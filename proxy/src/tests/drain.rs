@@ -60,6 +60,37 @@ fn connections_kept_to_who_has_left_are_closed() {
 }
 
 #[test]
+fn a_request_whose_instance_has_left_too_long_ago_is_ended() {
+    let silent = Origin::start(|peer, _| {
+        peer.head();
+        assert!(peer.is_at_end());
+    });
+    let proxy = Proxy::start("", &[silent.address]);
+    let mut client = proxy.client();
+    client.send(GET);
+    silent.received();
+    proxy.close_only();
+    let (head, body) = client.answer();
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
+    assert!(body.contains("\"drain_timeout\""), "{body}");
+}
+
+#[test]
+fn a_response_that_goes_on_too_long_after_its_instance_has_left_is_cut_off() {
+    let endless = Origin::start(|peer, _| {
+        peer.head();
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+        assert!(peer.is_at_end());
+    });
+    let proxy = Proxy::start("", &[endless.address]);
+    let mut client = proxy.client();
+    client.send(GET);
+    client.head();
+    proxy.close_only();
+    assert!(!client.rest().contains("0\r\n\r\n"));
+}
+
+#[test]
 fn a_draining_listener_answers_what_is_under_way_and_ends_what_is_idle() {
     let (origin, go) = waiting();
     let proxy = Proxy::start("", &[origin.address]);

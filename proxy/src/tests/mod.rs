@@ -92,6 +92,16 @@ impl Proxy {
         client.rest()
     }
 
+    /// Ends what the only instance of `web` has to do, as when it has been draining for too long.
+    fn close_only(&self) {
+        let table = self.shared.table();
+        let pool = table.pool(&"web".parse().unwrap()).unwrap();
+        let only = Arc::clone(pool.endpoints().next().unwrap());
+        drop(table);
+        self.change(&[]);
+        self.shared.close(&only);
+    }
+
     fn drain(self) {
         self.phase.send(Phase::Drain).unwrap();
         self.thread.join().unwrap();

@@ -94,6 +94,21 @@ fn a_tunnel_outlives_its_instance_and_its_listener() {
 }
 
 #[test]
+fn a_tunnel_whose_instance_has_left_too_long_ago_is_ended() {
+    let origin = Origin::start(|peer, _| {
+        peer.head();
+        peer.send(SWITCHING);
+        assert!(peer.is_at_end());
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send(UPGRADE);
+    client.head();
+    proxy.close_only();
+    assert!(client.is_at_end());
+}
+
+#[test]
 fn a_busy_tunnel_ends_some_time_after_its_listener() {
     let origin = Origin::start(|peer, _| {
         peer.head();
