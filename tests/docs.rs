@@ -101,7 +101,7 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 26] = [
+const TABLES: [(&str, &str); 27] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
@@ -112,6 +112,7 @@ const TABLES: [(&str, &str); 26] = [
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
     ("[[proxy.routes]]", "### `[[proxy.routes]]`"),
+    ("[proxy.locality]", "### `[proxy.locality]`"),
     ("[proxy.path]", "### `[proxy.path]`"),
     ("[proxy.timeouts]", "### `[proxy.timeouts]`"),
     ("[proxy.limits]", "### `[proxy.limits]`"),
@@ -144,6 +145,7 @@ fn the_reference_has_every_key_and_no_other() {
         "chaos",
         "reverse",
         "listeners",
+        "locality",
         "routes",
         "timeouts",
         "limits",

@@ -10,7 +10,7 @@ use std::{
 
 use registry::InstanceId;
 
-use crate::health::Outcomes;
+use crate::{health::Outcomes, latency::Latency};
 
 /// Holds one instance's address and live counters; shared by all workers and by all route tables
 /// that have the same instance at the same address.
@@ -36,6 +36,7 @@ struct Counters {
     requests: AtomicU64,
     failures: AtomicU64,
     outcomes: Outcomes,
+    latency: Latency,
 }
 
 impl Endpoint {
@@ -104,6 +105,16 @@ impl Endpoint {
         &self.counters.outcomes
     }
 
+    /// Returns how fast it is, as its answers show.
+    pub(crate) fn speed(&self) -> &Latency {
+        &self.counters.latency
+    }
+
+    /// Returns how long it takes to answer, in microseconds; `None` while nothing is known.
+    pub(crate) fn latency(&self, now: u32) -> Option<u64> {
+        self.counters.latency.micros(now)
+    }
+
     /// Counts a request until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
         self.counters.in_flight.fetch_add(1, Relaxed);
@@ -111,9 +122,10 @@ impl Endpoint {
         InFlight(Arc::clone(self))
     }
 
-    /// Counts a failure to respond.
-    pub(crate) fn fail(&self) {
+    /// Counts a failure to respond; `now` is in milliseconds, as in [`Latency`].
+    pub(crate) fn fail(&self, now: u32) {
         self.counters.failures.fetch_add(1, Relaxed);
+        self.counters.latency.fail(now);
     }
 }
 

@@ -36,6 +36,7 @@ mod forward;
 mod gate;
 mod health;
 mod http;
+mod latency;
 mod ledger;
 mod listener;
 mod metrics;
@@ -54,13 +55,13 @@ mod upstream;
 mod worker;
 
 pub use access_log::AccessLog;
-pub use balancers::Balancer;
+pub use balancers::{Algorithm, Balancer, BoundedLoad};
 pub use config::{
     AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, DotSegments, Ejection,
-    EncodedSlash, HeaderEdits, Limits, Listener, Mirror, PathRules, Percent, Protocol, Redirect,
-    Respond, Retries, Rewrite, Route, RouteLimits, RouteRetries, RouteTimeouts, SameSite, Scheme,
-    ServiceOptions, ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset, Timeouts, Told,
-    ValueMatch,
+    EncodedSlash, HeaderEdits, Limits, Listener, Locality, Mirror, PathRules, Percent, Protocol,
+    Redirect, Respond, Retries, Rewrite, Route, RouteLimits, RouteRetries, RouteTimeouts, SameSite,
+    Scheme, ServiceOptions, ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset, Timeouts,
+    Told, ValueMatch,
 };
 pub use drains::{DrainPhase, DrainState, Drains};
 pub use endpoint::Endpoint;

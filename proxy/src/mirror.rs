@@ -8,7 +8,7 @@ use std::{cell::Cell, io, mem, rc::Rc, sync::Arc};
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
-    Balancer, Endpoint, Worker,
+    Balancer, Endpoint, Worker, balancers,
     circuit::Admission,
     exchange::Terms,
     forward::Stream,
@@ -56,7 +56,12 @@ pub(crate) fn send(worker: &Rc<Worker>, stream: &mut Stream) {
         counts[Mirroring::Busy as usize].add(1);
         return;
     }
-    let Some(endpoint) = pool.pick(balancer, worker.random(), &[]).map(Arc::clone) else {
+    let request = balancers::Request {
+        seed: worker.random(),
+        now: worker.millis(stream.started),
+        ..balancers::Request::default()
+    };
+    let Some(endpoint) = pool.pick(balancer, request).map(Arc::clone) else {
         counts[Mirroring::Failed as usize].add(1);
         return;
     };

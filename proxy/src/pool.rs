@@ -8,14 +8,20 @@ use std::{
     },
 };
 
-use registry::{Instance, Protocol, Service, ServiceName, Weights};
+use registry::{Instance, Protocol, Service, ServiceName, State, Weights};
 use smallvec::SmallVec;
 
 use crate::{
-    Balancer, Endpoint,
-    balancers::{Balance, Member, Request},
+    Algorithm, Balancer, Endpoint, Locality,
+    balancers::{Balance, Member, Request, mix},
     circuit::Circuit,
 };
+
+/// How many distances there are: the same zone, the same region, elsewhere.
+const DISTANCES: usize = 3;
+
+/// One more than 32 random bits may be.
+const ALL_BITS: u64 = 1 << 32;
 
 /// Holds the endpoints of one service, ready to be chosen from; immutable but for their counters.
 #[derive(Debug)]
@@ -37,17 +43,34 @@ struct Turns(AtomicU64);
 #[derive(Debug)]
 struct Tier {
     priority: u16,
+    /// Sorted by id.
     members: Vec<Member>,
+    /// The nearest first; mostly there is one.
+    levels: SmallVec<[Level; 1]>,
+}
+
+/// Holds the endpoints of one tier that are equally near.
+#[derive(Debug)]
+struct Level {
+    /// Random bits below this are for this level, or one before it.
+    below: u64,
     balancers: SmallVec<[(Balancer, Box<dyn Balance>); 1]>,
+}
+
+/// Says what is asked of a pool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    /// The balancers that routes to the service ask for.
+    pub(crate) balancers: &'a [Balancer],
+    /// Who is near.
+    pub(crate) locality: &'a Locality,
 }
 
 impl Pool {
     /// Builds the pool of a service; what `previous` has at the same address keeps its counters.
-    ///
-    /// `kinds` are the balancers that routes to this service ask for.
-    pub(crate) fn build(service: &Service, kinds: &[Balancer], previous: Option<&Self>) -> Self {
+    pub(crate) fn build(service: &Service, wish: Wish<'_>, previous: Option<&Self>) -> Self {
         let weights = Weights::of(service.available().map(|one| (&**one, one.observation)));
-        let mut members: Vec<(u16, Member)> = service
+        let mut members: Vec<(u16, u8, Member)> = service
             .instances
             .iter()
             .filter_map(|instance| {
@@ -62,22 +85,16 @@ impl Pool {
                         Arc::clone,
                     );
                 let weight = weights.weight(instance, instance.observation);
-                Some((instance.priority, Member { endpoint, weight }))
+                let distance = wish.locality.distance(instance);
+                let member = Member { endpoint, weight };
+                Some((instance.priority, distance, member))
             })
             .collect();
         // Stable, so members stay sorted by id.
-        members.sort_by_key(|(priority, _)| *priority);
+        members.sort_by_key(|(priority, ..)| *priority);
         let tiers = members
-            .chunk_by(|(a, _), (b, _)| a == b)
-            .map(|tier| {
-                let members: Vec<_> = tier.iter().map(|(_, member)| member.clone()).collect();
-                let balancers = kinds.iter().map(|kind| (*kind, kind.build(&members)));
-                Tier {
-                    priority: tier[0].0,
-                    balancers: balancers.collect(),
-                    members,
-                }
-            })
+            .chunk_by(|(a, ..), (b, ..)| a == b)
+            .map(|tier| Tier::build(tier, service, wish))
             .collect();
         Self {
             service: service.name.clone(),
@@ -97,34 +114,33 @@ impl Pool {
     /// They have turns of their own, which go on from those of `previous`.
     pub(crate) fn of_subset(
         service: &Service,
-        kinds: &[Balancer],
+        wish: Wish<'_>,
         whole: &Self,
         previous: Option<&Self>,
     ) -> Self {
         Self {
             turns: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.turns)),
-            ..Self::build(service, kinds, Some(whole))
+            ..Self::build(service, wish, Some(whole))
         }
     }
 
-    /// Chooses an endpoint that hasn't been tried for this request.
-    pub(crate) fn pick(
-        &self,
-        kind: Balancer,
-        seed: u64,
-        tried: &[Arc<Endpoint>],
-    ) -> Option<&Arc<Endpoint>> {
-        let turn = match kind {
-            Balancer::RoundRobin if tried.is_empty() => self.turns.0.fetch_add(1, Relaxed),
+    /// Chooses an endpoint that hasn't been tried for this request; whose turn it is, is known here.
+    pub(crate) fn pick(&self, kind: Balancer, request: Request<'_>) -> Option<&Arc<Endpoint>> {
+        let turn = match kind.algorithm {
+            Algorithm::RoundRobin if request.tried.is_empty() => self.turns.0.fetch_add(1, Relaxed),
             // A retry takes whose turn is next and lets it have its turn all the same.
-            Balancer::RoundRobin => self.turns.0.load(Relaxed),
-            Balancer::P2c => 0,
+            Algorithm::RoundRobin => self.turns.0.load(Relaxed),
+            _ => 0,
         };
-        let request = Request { turn, seed, tried };
-        self.tiers.iter().find_map(|tier| {
-            let mut balancers = tier.balancers.iter();
-            balancers.find(|(one, _)| *one == kind)?.1.pick(&request)
-        })
+        let request = Request { turn, ..request };
+        let mut tiers = self.tiers.iter();
+        tiers.find_map(|tier| tier.pick(kind, &request))
+    }
+
+    /// Tells whether somebody can be asked who isn't among `tried`.
+    pub(crate) fn has_other_than(&self, tried: &[Arc<Endpoint>]) -> bool {
+        let is_tried = |one: &Arc<Endpoint>| tried.iter().any(|tried| Arc::ptr_eq(tried, one));
+        self.endpoints().any(|endpoint| !is_tried(endpoint))
     }
 
     /// Returns the endpoint of this instance, if it has one, and the priority it is asked with.
@@ -178,6 +194,98 @@ impl Pool {
     }
 }
 
+impl Tier {
+    fn build(all: &[(u16, u8, Member)], service: &Service, wish: Wish<'_>) -> Self {
+        let priority = all[0].0;
+        let members = |distance: Option<u8>| -> Vec<Member> {
+            let chosen = all
+                .iter()
+                .filter(|(_, one, _)| distance.is_none_or(|distance| *one == distance));
+            chosen.map(|(.., member)| member.clone()).collect()
+        };
+        let level = |below: u64, members: &[Member]| Level {
+            below,
+            balancers: wish
+                .balancers
+                .iter()
+                .map(|kind| (*kind, kind.build(members)))
+                .collect(),
+        };
+        let everybody = members(None);
+        if wish.locality.is_nowhere() {
+            return Self {
+                priority,
+                levels: SmallVec::from_iter([level(ALL_BITS, &everybody)]),
+                members: everybody,
+            };
+        }
+        // Those who should be there count as well: the share that is well says how much spills over.
+        let expected = service.instances.iter().filter(|one| {
+            one.state == State::Up && one.priority == priority && place(one).is_some()
+        });
+        let mut counts = [(0_u64, 0_u64); DISTANCES];
+        expected.for_each(|one| counts[usize::from(wish.locality.distance(one))].1 += 1);
+        all.iter()
+            .for_each(|(_, distance, _)| counts[usize::from(*distance)].0 += 1);
+        let bounds = spill_over(counts, wish.locality.overprovisioning);
+        let levels = (0..).zip(bounds).filter_map(|(distance, below)| {
+            let members = members(Some(distance));
+            (!members.is_empty()).then(|| level(below, &members))
+        });
+        Self {
+            priority,
+            levels: levels.collect(),
+            members: everybody,
+        }
+    }
+
+    fn pick(&self, kind: Balancer, request: &Request<'_>) -> Option<&Arc<Endpoint>> {
+        let [only] = self.levels.as_slice() else {
+            // Requests that should stay together are for one level.
+            let point = mix(request.key()) >> 32;
+            let first = self.levels.iter().position(|level| point < level.below);
+            let first = first.and_then(|at| self.levels.get(at));
+            return first
+                .into_iter()
+                .chain(&self.levels)
+                .find_map(|level| level.pick(kind, request));
+        };
+        only.pick(kind, request)
+    }
+}
+
+impl Level {
+    fn pick(&self, kind: Balancer, request: &Request<'_>) -> Option<&Arc<Endpoint>> {
+        let mut balancers = self.balancers.iter();
+        balancers.find(|(one, _)| *one == kind)?.1.pick(request)
+    }
+}
+
+/// Divides requests among those who are near, less near and far, of whom so many are well out of so
+/// many; returns up to which number of 32 random bits each gets them.
+///
+/// The near get all while those who are well, times `factor`, are as many as there should be; what
+/// they don't get goes to the next (as Envoy divides load among priorities).
+fn spill_over(counts: [(u64, u64); DISTANCES], factor: f64) -> [u64; DISTANCES] {
+    let capacity = |(well, all): (u64, u64)| match all {
+        0 => 0.0,
+        all => (well as f64 / all as f64 * factor).min(1.0),
+    };
+    let mut left = 1.0;
+    let shares = counts.map(|count| {
+        let share = capacity(count).min(left);
+        left -= share;
+        share
+    });
+    // When all together can't carry everything, each carries as much more.
+    let sum = shares.iter().sum::<f64>();
+    let mut so_far = 0.0;
+    shares.map(|share| {
+        so_far += share;
+        (so_far / sum * ALL_BITS as f64).round() as u64
+    })
+}
+
 /// Returns where an instance is asked first, unless clients should not be sent to it or it has no
 /// TCP port.
 pub(crate) fn address(instance: &Instance) -> Option<SocketAddr> {
@@ -196,22 +304,38 @@ pub(crate) fn place(instance: &Instance) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use registry::{Health, Observation, Reason, State, testing};
+    use registry::{Health, Observation, Reason, testing};
 
     use super::*;
 
+    fn all() -> Vec<Balancer> {
+        Algorithm::ALL.map(Balancer::from).into()
+    }
+
+    fn pool_in(locality: &Locality, service: &Service, previous: Option<&Pool>) -> Pool {
+        let wish = Wish {
+            balancers: &all(),
+            locality,
+        };
+        Pool::build(service, wish, previous)
+    }
+
     fn pool(service: &Service, previous: Option<&Pool>) -> Pool {
-        Pool::build(service, &Balancer::ALL, previous)
+        pool_in(&Locality::default(), service, previous)
+    }
+
+    fn pick(pool: &Pool, algorithm: Algorithm) -> &Arc<Endpoint> {
+        pool.pick(algorithm.into(), Request::default()).unwrap()
     }
 
     #[test]
     fn an_unchanged_endpoint_keeps_its_counters_over_a_rebuild() {
         let before = pool(&testing::service("web", &[("a", 1), ("b", 1)]), None);
-        let a = Arc::clone(before.pick(Balancer::RoundRobin, 0, &[]).unwrap());
+        let a = Arc::clone(pick(&before, Algorithm::RoundRobin));
         let guard = a.begin();
         let after = pool(&testing::service("web", &[("a", 9)]), Some(&before));
         assert!(after.contains(&a));
-        assert_eq!(after.pick(Balancer::P2c, 0, &[]).unwrap().in_flight(), 1);
+        assert_eq!(pick(&after, Algorithm::P2c).in_flight(), 1);
         drop(guard);
         let moved = testing::service_of("web", [testing::instance("a", "127.0.0.9", 1)]);
         assert!(!pool(&moved, Some(&after)).contains(&a));
@@ -221,9 +345,9 @@ mod tests {
     fn turns_go_on_over_a_rebuild() {
         let service = testing::service("web", &[("a", 1), ("b", 1)]);
         let before = pool(&service, None);
-        let first = Arc::clone(before.pick(Balancer::RoundRobin, 0, &[]).unwrap());
+        let first = Arc::clone(pick(&before, Algorithm::RoundRobin));
         let after = pool(&service, Some(&before));
-        let second = after.pick(Balancer::RoundRobin, 0, &[]).unwrap();
+        let second = pick(&after, Algorithm::RoundRobin);
         assert!(!Arc::ptr_eq(&first, second));
     }
 
@@ -233,11 +357,16 @@ mod tests {
         backup.priority = 7;
         let service = testing::service_of("web", [backup, testing::instance("b", "127.0.0.2", 1)]);
         let pool = pool(&service, None);
-        for kind in Balancer::ALL {
-            let first = Arc::clone(pool.pick(kind, 5, &[]).unwrap());
+        for kind in all() {
+            let first = Arc::clone(pool.pick(kind, Request::default()).unwrap());
             assert_eq!(first.id.as_str(), "b");
-            let second = pool.pick(kind, 5, &[first]).unwrap();
-            assert_eq!(second.id.as_str(), "a");
+            let tried = [first];
+            let again = Request {
+                tried: &tried,
+                ..Request::default()
+            };
+            assert!(pool.has_other_than(&tried));
+            assert_eq!(pool.pick(kind, again).unwrap().id.as_str(), "a");
         }
     }
 
@@ -257,7 +386,7 @@ mod tests {
             instance
         });
         let pool = pool(&testing::service_of("web", instances), None);
-        let picked = || pool.pick(Balancer::RoundRobin, 0, &[]).unwrap().id.clone();
+        let picked = || pick(&pool, Algorithm::RoundRobin).id.clone();
         let picks: Vec<_> = std::iter::repeat_with(picked).take(110).collect();
         let times = |id: &str| picks.iter().filter(|one| one.as_str() == id).count();
         assert_eq!((times("a"), times("b"), times("c")), (100, 10, 0));
@@ -270,5 +399,62 @@ mod tests {
         let mut portless = testing::instance("b", "127.0.0.1", 1);
         portless.ports.clear();
         assert!(pool(&testing::service_of("web", [drains, portless]), None).is_empty());
+    }
+
+    #[test]
+    fn who_is_near_gets_all_until_too_many_of_them_are_unwell() {
+        let here = Locality {
+            region: Some("eu".to_owned()),
+            zone: Some("a".to_owned()),
+            ..Locality::default()
+        };
+        let instance = |n: usize, region: &str, zone: &str| {
+            let mut instance = testing::instance(&format!("{zone}{n}"), "127.0.0.1", 1);
+            instance.locality = Some(Box::new(registry::Locality {
+                region: Some(region.into()),
+                zone: Some(zone.into()),
+            }));
+            instance
+        };
+        let shares = |unwell: usize| {
+            let mut all: Vec<_> = (0..4).map(|n| instance(n, "eu", "a")).collect();
+            for one in &mut all[..unwell] {
+                one.observation = Observation::new(Health::Unhealthy(Reason::Ejected), 100);
+            }
+            all.extend((0..2).map(|n| instance(n, "eu", "b")));
+            // The same name in another region is another place.
+            all.push(instance(9, "us", "a"));
+            let pool = pool_in(&here, &testing::service_of("web", all), None);
+            let mut counts = [0; 3];
+            for n in 0..10_000_u64 {
+                let request = Request {
+                    seed: mix(n),
+                    ..Request::default()
+                };
+                let picked = pool.pick(Algorithm::Random.into(), request).unwrap();
+                counts[match picked.id.as_str() {
+                    "a9" => 2,
+                    id if id.starts_with('a') => 0,
+                    _ => 1,
+                }] += 1;
+            }
+            counts
+        };
+        assert_eq!(shares(0), [10_000, 0, 0]);
+        assert_eq!(shares(1), [10_000, 0, 0], "1.4 * 3/4 is enough");
+        let [near, less, far] = shares(2);
+        assert!(
+            (6_800..7_200).contains(&near) && far == 0,
+            "{near} {less} {far}"
+        );
+        assert_eq!(shares(4), [0, 10_000, 0]);
+    }
+
+    #[test]
+    fn what_nobody_can_carry_alone_is_carried_by_all() {
+        let bounds = spill_over([(1, 10), (1, 10), (0, 0)], 1.4);
+        assert_eq!(bounds, [ALL_BITS / 2, ALL_BITS, ALL_BITS]);
+        let bounds = spill_over([(0, 0), (3, 3), (9, 9)], 1.4);
+        assert_eq!(bounds, [0, ALL_BITS, ALL_BITS]);
     }
 }

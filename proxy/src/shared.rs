@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use registry::ServiceName;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     AccessLog, Config, Endpoint, Limits, Listener, Metrics, Retries, RouteTable, Timeouts,
@@ -31,6 +31,8 @@ pub struct Shared {
     own_keys: Keys,
     metrics: Arc<Metrics>,
     log: AccessLog,
+    /// The moment from which latencies' times are counted.
+    began: Instant,
     /// Where instances are told of that fail again and again, once somebody listens.
     alerts: OnceLock<mpsc::Sender<Alert>>,
     /// How many endpoints were closed, for workers to see that there is one more.
@@ -68,6 +70,7 @@ impl Shared {
             own_keys,
             metrics: Arc::default(),
             log,
+            began: Instant::now(),
             alerts: OnceLock::new(),
             closed: AtomicU64::new(0),
         }
@@ -85,6 +88,11 @@ impl Shared {
     pub fn configure(&self, config: &Config) {
         let settings = Settings::of(config, &self.own_keys);
         self.settings.store(Arc::new(settings));
+    }
+
+    /// Returns a time in milliseconds, as balancers and latencies count it.
+    pub(crate) fn millis(&self, time: Instant) -> u32 {
+        time.saturating_duration_since(self.began).as_millis() as u32
     }
 
     /// Ends the requests and tunnels that an endpoint still has, within a moment.

@@ -143,6 +143,11 @@ impl Worker {
         self.shared.observe(service, endpoint, outcome);
     }
 
+    /// Returns a time in milliseconds, as balancers and latencies count it.
+    pub(crate) fn millis(&self, time: Instant) -> u32 {
+        self.shared.millis(time)
+    }
+
     /// Reads the newest route table.
     pub(crate) fn with_table<T>(&self, read: impl FnOnce(&RouteTable) -> T) -> T {
         read(self.table.borrow_mut().load())

@@ -1,62 +1,66 @@
-//! The power of two choices: of two members drawn by weight, the less busy one.
+//! The power of two choices: of two members drawn by weight, the one that promises to answer sooner.
 
 use std::sync::Arc;
 
-use super::{Balance, Member, Request, effective_weights, first_untried};
+use super::{Balance, Member, Request, draw::Draw, effective_weights, first_untried};
 use crate::Endpoint;
 
-/// Draws two members and compares their requests in flight, relative to their weights.
+/// The latency, in microseconds, below which instances count as equally fast: such differences are
+/// noise, and following them would crowd one of two that are as good.
+const LATENCY_MIN: u64 = 1_000;
+
+/// Draws two members and compares how long a request will probably take: the latency of late (peak
+/// EWMA), times what they have to do relative to their weights.
 #[derive(Debug)]
 pub(super) struct P2c {
     members: Vec<Member>,
-    /// The sums of the weights up to and with each member; empty when all are equal.
-    sums: Vec<u64>,
+    draw: Draw,
+    /// The mean weight of the members that have one, at least 1.
+    mean: u64,
 }
 
 impl P2c {
     pub(super) fn build(members: &[Member]) -> Self {
-        let mut weights = effective_weights(members);
-        let first = weights.next();
-        let sums = match weights.all(|weight| Some(weight) == first) {
-            true => Vec::new(),
-            false => effective_weights(members)
-                .scan(0, |sum, weight| {
-                    *sum += u64::from(weight);
-                    Some(*sum)
-                })
-                .collect(),
-        };
+        let weights = effective_weights(members).map(u64::from);
+        let (count, sum) = weights
+            .filter(|weight| *weight > 0)
+            .fold((0, 0), |(count, sum), weight| (count + 1, sum + weight));
         Self {
             members: members.to_vec(),
-            sums,
-        }
-    }
-
-    /// Turns 32 random bits into a member, by weight.
-    fn draw(&self, bits: u32) -> usize {
-        let scale = |range: u64| {
-            usize::try_from((u128::from(bits) * u128::from(range)) >> 32)
-                .expect("a product with a fraction of one is below the range")
-        };
-        match self.sums.last() {
-            None => scale(self.members.len() as u64),
-            Some(total) => {
-                let at = scale(*total) as u64;
-                self.sums.partition_point(|sum| *sum <= at)
-            }
+            draw: Draw::build(members),
+            mean: sum.checked_div(count).unwrap_or(1).max(1),
         }
     }
 
     /// Draws a member other than `first` where that is easy: comparing one with itself tells
     /// nothing.
     fn other_than(&self, first: usize, bits: u32) -> usize {
-        let drawn = self.draw(bits);
+        let drawn = self.draw.at(bits);
         let next = (first + 1) % self.members.len();
-        let may_be_next = self.sums.is_empty() || self.members[next].weight > 0;
+        let may_be_next = self.draw.is_even() || self.members[next].weight > 0;
         match drawn == first && may_be_next {
             true => next,
             false => drawn,
         }
+    }
+
+    /// Tells whether a request will probably take longer with `a` than with `b`.
+    ///
+    /// With nothing to do and the same latency neither takes longer: the first one drawn stays, and
+    /// so do the shares of the draw.
+    fn takes_longer(&self, a: &Member, b: &Member, now: u32) -> bool {
+        let weight = |member: &Member| u128::from(member.weight.max(1));
+        let load = |member: &Member| u128::from(member.endpoint.in_flight());
+        let latency = |member: &Member| member.endpoint.latency(now);
+        let (Some(a_latency), Some(b_latency)) = (latency(a), latency(b)) else {
+            // Of one that is new nothing is known but what it has to do.
+            return load(a) * weight(b) > load(b) * weight(a);
+        };
+        let time = |member: &Member, latency: u64| {
+            let load = load(member) * u128::from(self.mean) + weight(member);
+            u128::from(latency.max(LATENCY_MIN)) * load
+        };
+        time(a, a_latency) * weight(b) > time(b, b_latency) * weight(a)
     }
 }
 
@@ -65,14 +69,13 @@ impl Balance for P2c {
         if self.members.is_empty() {
             return None;
         }
-        let first = self.draw(request.seed as u32);
+        let first = self.draw.at(request.seed as u32);
         let second = self.other_than(first, (request.seed >> 32) as u32);
         let (a, b) = (&self.members[first], &self.members[second]);
-        // With nothing in flight the first one stays, and so do the shares of the draw.
-        let load = |member: &Member| member.endpoint.in_flight();
-        let share = |member: &Member| u64::from(member.weight.max(1));
-        let a_is_busier = load(a) * share(b) > load(b) * share(a);
-        let start = if a_is_busier { second } else { first };
+        let start = match self.takes_longer(a, b, request.now) {
+            true => second,
+            false => first,
+        };
         let chosen = &self.members[start].endpoint;
         match request.has_tried(chosen) {
             false => Some(chosen),
@@ -83,37 +86,70 @@ impl Balance for P2c {
 
 #[cfg(test)]
 mod tests {
-    use registry::InstanceId;
+    use std::time::Duration;
 
     use super::*;
+    use crate::balancers::tests::members;
+
+    /// The low half is the first draw, the high half the second one.
+    const SEEDS: [u64; 2] = [0x0000_0000_ffff_ffff, 0xffff_ffff_0000_0000];
+
+    fn picked(balancer: &P2c, seed: u64, now: u32) -> String {
+        let request = Request {
+            seed,
+            now,
+            ..Request::default()
+        };
+        balancer.pick(&request).unwrap().id.as_str().to_owned()
+    }
 
     #[test]
     fn the_less_busy_one_is_chosen() {
-        let members: Vec<_> = ["a", "b"]
-            .into_iter()
-            .map(|id| Member {
-                endpoint: Arc::new(Endpoint::new(
-                    InstanceId::from_text(id),
-                    "127.0.0.1:1".parse().unwrap(),
-                )),
-                weight: 1,
-            })
-            .collect();
+        let members = members(&[1, 1]);
         let busy = members[0].endpoint.begin();
         let balancer = P2c::build(&members);
-        let picked = |seed| {
-            let request = Request {
-                turn: 0,
-                seed,
-                tried: &[],
-            };
-            Arc::clone(balancer.pick(&request).unwrap())
-        };
-        // Low half: the first draw, high half: the second.
-        for seed in [0x0000_0000_ffff_ffff, 0xffff_ffff_0000_0000] {
-            assert_eq!(picked(seed).id.as_str(), "b");
+        for seed in SEEDS {
+            assert_eq!(picked(&balancer, seed, 0), "i2");
         }
         drop(busy);
-        assert_eq!(picked(0xffff_ffff_0000_0000).id.as_str(), "a");
+        assert_eq!(picked(&balancer, SEEDS[1], 0), "i1");
+    }
+
+    #[test]
+    fn the_faster_one_is_chosen_until_the_other_has_less_to_do_or_it_is_long_ago() {
+        let members = members(&[1, 1]);
+        let balancer = P2c::build(&members);
+        let millis = Duration::from_millis;
+        members[0].endpoint.speed().observe(1_000, millis(40));
+        members[1].endpoint.speed().observe(1_000, millis(10));
+        for seed in SEEDS {
+            assert_eq!(picked(&balancer, seed, 1_000), "i2");
+        }
+        let _busy: Vec<_> = (0..5).map(|_| members[1].endpoint.begin()).collect();
+        for seed in SEEDS {
+            assert_eq!(picked(&balancer, seed, 1_000), "i1");
+        }
+        // Five times the time of what has become of both: a millisecond at the least.
+        members[0].endpoint.speed().observe(1_000, millis(900));
+        for seed in SEEDS {
+            assert_eq!(picked(&balancer, seed, 1_000), "i2");
+            assert_eq!(picked(&balancer, seed, 61_000), "i1");
+        }
+    }
+
+    #[test]
+    fn differences_that_are_noise_are_not_followed() {
+        let members = members(&[1, 1]);
+        let balancer = P2c::build(&members);
+        members[0]
+            .endpoint
+            .speed()
+            .observe(0, Duration::from_micros(900));
+        members[1]
+            .endpoint
+            .speed()
+            .observe(0, Duration::from_micros(30));
+        assert_eq!(picked(&balancer, SEEDS[1], 0), "i1");
+        assert_eq!(picked(&balancer, SEEDS[0], 0), "i2");
     }
 }

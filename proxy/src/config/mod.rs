@@ -2,6 +2,7 @@
 
 mod limits;
 mod listener;
+mod locality;
 mod path;
 mod retries;
 mod route;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     limits::Limits,
     listener::{Listener, Protocol},
+    locality::Locality,
     path::{DotSegments, EncodedSlash, PathRules},
     retries::{Retries, Statuses},
     route::{
@@ -47,6 +49,8 @@ pub struct Config {
     pub host_routing: bool,
     /// How an instance is chosen where the route doesn't say it.
     pub balancer: Balancer,
+    /// Where this signpost stands, so that instances near it are preferred.
+    pub locality: Locality,
     /// The file with the keys by which the cookies of `sticky` are signed, one in each line: the first
     /// signs, those of the others are still taken. Without a file a key is made up at the start.
     pub sticky_key_file: Option<PathBuf>,
@@ -93,6 +97,7 @@ impl Default for Config {
             routes: Vec::new(),
             host_routing: true,
             balancer: Balancer::default(),
+            locality: Locality::default(),
             sticky_key_file: None,
             trusted_proxies: Vec::new(),
             path: PathRules::default(),
@@ -123,6 +128,7 @@ impl Config {
         if let Some(Err(reason)) = keys {
             problems.push(Problem::new("sticky_key_file", reason));
         }
+        problems.extend(self.locality.problems());
         problems.extend(self.marks_problems());
         problems.extend(self.timeouts.problems());
         problems.extend(self.limits.problems());

@@ -9,7 +9,6 @@ use crate::{
     Endpoint, Worker,
     error::Error,
     exchange::{self, Changes, Lines},
-    health::Outcome,
     plan::{Seated, unix_seconds},
     route::extras::Extras,
     timer::{Elapsed, Timer},
@@ -58,8 +57,7 @@ impl Stream {
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;
         worker.give_output(output);
         if let Ok(reply) = &done {
-            let outcome = Outcome::of(reply.status, reply.answered - begun);
-            worker.observe(&self.pool.service, endpoint, outcome);
+            self.judge(worker, endpoint, reply, begun);
         }
         match done {
             Ok(reply) if reply.status == 101 => {

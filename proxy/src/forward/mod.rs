@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
-    Balancer, Endpoint, Retries, Worker,
+    Balancer, Endpoint, Retries, Worker, balancers,
     circuit::Admission,
     config::{Statuses, Timeouts},
     endpoint::InFlight,
@@ -198,9 +198,16 @@ impl Stream {
         match &self.hold.seated {
             Some(seated) if tried.is_empty() => Some(&seated.endpoint),
             _ => {
-                // The same draws, while nothing changes, lead to the same instances.
-                let seed = self.hold.hash.unwrap_or_else(|| worker.random());
-                self.pool.pick(self.balancer, seed, tried)
+                let hash = self.hold.hash;
+                let request = balancers::Request {
+                    // The same draws, while nothing changes, lead to the same instances.
+                    seed: hash.unwrap_or_else(|| worker.random()),
+                    hash,
+                    now: worker.millis(self.started),
+                    tried,
+                    ..balancers::Request::default()
+                };
+                self.pool.pick(self.balancer, request)
             }
         }
     }
@@ -270,7 +277,7 @@ impl Stream {
         }
         let mut tried: SmallVec<[Arc<Endpoint>; 3]> = tried.into();
         tried.push(Arc::clone(next));
-        let has_other = self.pool.pick(self.balancer, 0, &tried).is_some();
+        let has_other = self.pool.has_other_than(&tried);
         match has_other && account.may_retry(Instant::now(), &self.retries) {
             true => self.retries.statuses,
             false => Statuses::default(),
@@ -282,9 +289,23 @@ impl Stream {
         self.outgoing.is_repeatable && (self.is_idempotent || self.retries.non_idempotent)
     }
 
+    /// Counts a response, and how long it took since the endpoint was asked.
+    fn judge(&self, worker: &Worker, endpoint: &Endpoint, reply: &Reply, begun: Instant) {
+        let took = reply.answered.saturating_duration_since(begun);
+        let (outcome, now) = (
+            Outcome::of(reply.status, took),
+            worker.millis(reply.answered),
+        );
+        match outcome {
+            Outcome::Success(_) => endpoint.speed().observe(now, took),
+            Outcome::Failure => endpoint.speed().hold(now, took),
+        }
+        worker.observe(&self.pool.service, endpoint, outcome);
+    }
+
     /// Counts a failure to respond.
     fn blame(&self, worker: &Worker, endpoint: &Endpoint) {
-        endpoint.fail();
+        endpoint.fail(worker.millis(Instant::now()));
         worker.observe(&self.pool.service, endpoint, Outcome::Failure);
     }
 }

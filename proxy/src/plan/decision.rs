@@ -29,6 +29,10 @@ use crate::{
 };
 
 /// Says what a request is to come to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are forwarded, and a box would cost each an allocation"
+)]
 pub(super) enum Decision<'b> {
     Forward(Way<'b>),
     Answer(Answer),

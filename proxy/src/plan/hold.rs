@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 use super::decision::pool;
 use crate::{
     Endpoint, RouteTable, Worker,
+    balancers::mix,
     config::Sticky,
     error::Error,
     pool::Pool,
@@ -99,11 +100,4 @@ fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(bytes);
     hasher.finish()
-}
-
-/// Makes other bits of a hash, which depend on all of it (the last step of SplitMix64).
-fn mix(hash: u64) -> u64 {
-    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
 }

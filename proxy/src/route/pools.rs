@@ -27,7 +27,7 @@ impl Pools {
             routes.limits(&service.name),
             before.and_then(|pool| pool.circuit.as_ref()),
         );
-        let whole = Pool::build(service, &wants.balancers, before).within(circuit);
+        let whole = Pool::build(service, routes.wish(wants), before).within(circuit);
         let whole = Arc::new(whole);
         let subset = |subset: &Arc<Subset>| {
             let instances = service.instances.iter();
@@ -39,7 +39,7 @@ impl Pools {
                 version: service.version,
             };
             let before = previous.and_then(|pools| pools.same(subset));
-            let pool = Pool::of_subset(&part, &wants.balancers, &whole, before);
+            let pool = Pool::of_subset(&part, routes.wish(wants), &whole, before);
             let pool = pool.within(whole.circuit.clone());
             (Arc::clone(subset), Arc::new(pool))
         };

@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 
 use super::{facets::Facets, index::Index, rule::Rule};
 use crate::{
-    Balancer, CircuitLimits, Config,
+    Balancer, CircuitLimits, Config, Locality,
     config::{self, PathRules, Subset},
+    pool::Wish,
 };
 
 /// Holds all routes.
@@ -35,6 +36,7 @@ pub(crate) struct Routes {
     /// Of services that the configuration names.
     limits: HashMap<ServiceName, CircuitLimits, RandomState>,
     limits_of_others: CircuitLimits,
+    locality: Locality,
 }
 
 /// Says what routes want of a service.
@@ -84,6 +86,15 @@ impl Routes {
                 .map(|name| (name.clone(), config.service(name.as_str()).limits))
                 .collect(),
             limits_of_others: config.defaults.limits.unwrap_or_default(),
+            locality: config.locality.clone(),
+        }
+    }
+
+    /// Returns what pools are asked for that have these wants.
+    pub(super) fn wish<'a>(&'a self, wants: &'a Wants) -> Wish<'a> {
+        Wish {
+            balancers: &wants.balancers,
+            locality: &self.locality,
         }
     }
 

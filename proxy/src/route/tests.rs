@@ -5,7 +5,7 @@ use super::{
     pattern::{HostPattern, PathPattern},
     *,
 };
-use crate::{Balancer, config};
+use crate::{Algorithm, Balancer, balancers::Request, config};
 
 fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
     let text = |text: &&str| (!text.is_empty()).then(|| (*text).to_owned());
@@ -135,7 +135,7 @@ fn a_route_may_have_a_balancer_of_its_own() {
     let config = Config {
         routes: vec![config::Route {
             service: Some("web".parse().unwrap()),
-            balancer: Some(Balancer::RoundRobin),
+            balancer: Some(Balancer::from(Algorithm::RoundRobin)),
             ..config::Route::default()
         }],
         ..Config::default()
@@ -143,10 +143,10 @@ fn a_route_may_have_a_balancer_of_its_own() {
     let snapshot = testing::snapshot(1, [testing::service("web", &[("a", 1)])]);
     let table = RouteTable::build(&config, &[], &snapshot, None);
     let rule = rule(table.find("x", "/", &plain())).unwrap();
-    assert_eq!(rule.balancer, Balancer::RoundRobin);
+    assert_eq!(rule.balancer, Balancer::from(Algorithm::RoundRobin));
     let pool = table.pool_of(&rule.action.targets()[0]).unwrap();
-    assert!(pool.pick(rule.balancer, 0, &[]).is_some());
-    assert!(pool.pick(Balancer::P2c, 0, &[]).is_some());
+    assert!(pick(pool, rule.balancer, &[]).is_some());
+    assert!(pick(pool, Balancer::default(), &[]).is_some());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_subset_is_made_anew_when_its_service_changes() {
         let rule = rule(table.find(host, "/", &plain())).unwrap();
         let pool = table.pool_of(&rule.action.targets()[0]).unwrap();
         let mut tried = Vec::new();
-        while let Some(next) = pool.pick(rule.balancer, 0, &tried).map(Arc::clone) {
+        while let Some(next) = pick(pool, rule.balancer, &tried).map(Arc::clone) {
             assert!(table.contains(&pool.service, &next), "{next:?}");
             tried.push(next);
         }
@@ -204,7 +204,7 @@ fn contents(table: &RouteTable) -> Vec<(String, bool, Vec<String>)> {
         .map(|(name, pools)| {
             let pool = &pools.whole;
             let mut tried = Vec::new();
-            while let Some(next) = pool.pick(Balancer::P2c, 0, &tried).map(Arc::clone) {
+            while let Some(next) = pick(pool, Balancer::default(), &tried).map(Arc::clone) {
                 tried.push(next);
             }
             let mut ids: Vec<_> = tried.iter().map(|one| one.address.to_string()).collect();
@@ -241,7 +241,7 @@ proptest! {
         for (name, pools) in &before.pools {
             let pool = &pools.whole;
             let mut tried = Vec::new();
-            while let Some(endpoint) = pool.pick(Balancer::P2c, 0, &tried).map(Arc::clone) {
+            while let Some(endpoint) = pick(pool, Balancer::default(), &tried).map(Arc::clone) {
                 let at_same_address = new.service(name.as_str()).is_some_and(|service| {
                     let instance = service.instance(&endpoint.id);
                     instance.and_then(|one| crate::pool::address(one)) == Some(endpoint.address)
@@ -413,4 +413,12 @@ fn rules_that_cover_a_pattern_are_found_by_host_and_path() {
         places.sort_unstable();
         assert_eq!(covering(host, path), places, "{host}{path}");
     }
+}
+
+fn pick<'p>(pool: &'p Pool, kind: Balancer, tried: &[Arc<Endpoint>]) -> Option<&'p Arc<Endpoint>> {
+    let request = Request {
+        tried,
+        ..Request::default()
+    };
+    pool.pick(kind, request)
 }
