@@ -39,6 +39,9 @@ use crate::{
 /// it could know, and an answer is the way to tell it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// The largest response after which a client that has asked for the end isn't waited for, in bytes.
+const SMALL_BYTES: u64 = 64 << 10;
+
 /// Serves a client until one side ends the connection; `has_header` when a PROXY header comes first.
 pub(crate) async fn run(
     worker: Rc<Worker>,
@@ -68,12 +71,13 @@ pub(crate) async fn run(
     }
     let after = loop {
         let after = match connection.next_head().await {
-            Ok(Some(bytes)) => connection.serve(bytes).await,
+            // In a box, so that a client that is idle doesn't hold the room for a request.
+            Ok(Some(bytes)) => Box::pin(connection.serve(bytes)).await,
             Ok(None) if connection.is_fresh => After::Leave,
             // What was answered last may still be on its way.
             Ok(None) => After::Linger,
             Err(error) => {
-                connection.refuse(error).await;
+                Box::pin(connection.refuse(error)).await;
                 After::Linger
             }
         };
@@ -287,9 +291,16 @@ impl Connection {
                     at: Some(reply.ended),
                     ..Ended::default()
                 };
-                let after = match reply.keeps_client {
-                    true => After::Next,
-                    false => After::Linger,
+                // RFC 9112, section 9.6: who has asked for the end sends nothing more. While a large
+                // response is on its way, one may all the same.
+                let is_all = !stream.terms.keep_alive
+                    && reply.bytes <= SMALL_BYTES
+                    && stream.outgoing.body.is_done()
+                    && self.input.is_empty();
+                let after = match (reply.keeps_client, is_all) {
+                    (true, _) => After::Next,
+                    (false, true) => After::Leave,
+                    (false, false) => After::Linger,
                 };
                 (ended, after)
             }
