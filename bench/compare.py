@@ -4,7 +4,8 @@
 dns      UDP: a bare echo, NSD, Knot and BIND, over 2,000 services of 4 instances
 tcp      TCP: NSD and Knot
 sizes    UDP over 1,000 to 100,000 services of 10 instances; writes bench/zone-size.svg
-proxy    nginx and HAProxy
+proxy    nginx and HAProxy: bodies of 64 bytes, 4 KiB and 1 MiB, new connections, latencies at half load, idle
+         clients; then signpost with its access log, and with 1,000 services of 100 instances; writes bench/proxy.svg
 changes  queries to signpost alone while 5,000 instances a second change in a ZooKeeper, and while none do
 
 Each server runs alone on core 0, the load and the upstreams on core 1. The servers take turns, several
@@ -31,11 +32,17 @@ def sizes(seconds, rounds):
     (ROOT / "bench/zone-size.svg").write_text(plot.costs_by_size(costs))
 
 
+def proxies(seconds, rounds):
+    costs = proxy.bench_proxy(seconds, rounds)
+    (ROOT / "bench/proxy.svg").write_text(plot.costs_by_kind(costs))
+    proxy.bench_own(seconds, rounds)
+
+
 PARTS = {
     "dns": dns.bench_udp,
     "tcp": dns.bench_tcp,
     "sizes": sizes,
-    "proxy": proxy.bench_proxy,
+    "proxy": proxies,
     "changes": changes.bench_changes,
 }
 

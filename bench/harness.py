@@ -14,6 +14,9 @@ SIGNPOST = ROOT / "target/release/signpost"
 SERVER_CORE, LOAD_CORE = "0", "1"
 TICKS = os.sysconf("SC_CLK_TCK")
 
+# No load lasts that long.
+LOAD_PATIENCE = 300
+
 
 def free_port():
     with socket.socket() as sock:
@@ -74,7 +77,7 @@ def running(core, *command):
 
 def load(*command):
     run = subprocess.run(
-        ["taskset", "-c", LOAD_CORE, *map(str, command)], capture_output=True, text=True
+        ["taskset", "-c", LOAD_CORE, *map(str, command)], capture_output=True, text=True, timeout=LOAD_PATIENCE
     )
     if run.returncode != 0:
         raise SystemExit(f"{command[0]} failed:\n{run.stdout}{run.stderr}")

@@ -1,28 +1,28 @@
-"""HTTP forwarding: signpost next to nginx and HAProxy."""
+"""Proxies and the servers behind them: how each is configured and started."""
 
-import contextlib
-import pathlib
-import re
 import socket
-import tempfile
 
-from harness import (
-    LOAD_CORE, SERVER_CORE, SIGNPOST, cpu_seconds, free_port, load, running, signpost_config, table, wait_for
-)
+from harness import SIGNPOST, free_port, signpost_config
 
 CONNECTIONS = 64
 UPSTREAMS = 4
 
 
 def write_upstream(directory, ports):
+    """Writes the servers behind the proxies: bodies of 64 bytes, 4 KiB and 1 MiB, at all of 127.0.0.0/8."""
+    (directory / "files").mkdir()
+    (directory / "files/1m").write_bytes(b"x" * (1 << 20))
     config = directory / "upstream.conf"
-    body = "x" * 64
-    listens = "".join(f"listen 127.0.0.1:{port} backlog=1024;\n" for port in ports)
+    listens = "".join(f"listen 0.0.0.0:{port} backlog=4096;\n" for port in ports)
     config.write_text(nginx_base(directory, "upstream") + f"""
   keepalive_requests 1000000000;
+  sendfile on;
   server {{
     {listens}
-    location / {{ return 200 "{body}"; }}
+    location / {{ return 200 "{"x" * 64}"; }}
+    set $kibibyte "{"x" * 1024}";
+    location = /4k {{ return 200 "$kibibyte$kibibyte$kibibyte$kibibyte"; }}
+    location = /1m {{ root {directory}/files; }}
   }}
 }}
 """)
@@ -33,7 +33,7 @@ def nginx_base(directory, name):
     return f"""worker_processes 1;
 pid {directory}/{name}.pid;
 error_log /dev/null crit;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}
 http {{
   access_log off;
   client_body_temp_path {directory}/{name}.body;
@@ -42,18 +42,22 @@ http {{
   uwsgi_temp_path {directory}/{name}.uwsgi;
   scgi_temp_path {directory}/{name}.scgi;
   tcp_nodelay on;
+  keepalive_timeout 1h;
 """
 
 
-def proxy_signpost(directory, port, upstreams):
-    instances = ", ".join(f'"127.0.0.1:{upstream}"' for upstream in upstreams)
-    (directory / "services.toml").write_text(
-        f'[[services]]\nname = "web"\ninstances = [{instances}]\n'
+def proxy_signpost(directory, port, upstreams, log=False, services=None):
+    """Configures signpost; `services` are lists of addresses by name, instead of `web` at the upstreams."""
+    services = services or {"web": [f"127.0.0.1:{upstream}" for upstream in upstreams]}
+    texts = (
+        f'[[services]]\nname = "{name}"\ninstances = {addresses!r}\n' for name, addresses in services.items()
     )
+    (directory / "services.toml").write_text("".join(texts))
+    log = f'[proxy.access_log]\nenabled = true\npath = "{directory}/access.log"\n' if log else ""
     config = signpost_config(
         directory,
         dns="[dns]\nlisten = []\n",
-        proxy=f'[[proxy.listeners]]\nlisten = "127.0.0.1:{port}"\n',
+        proxy=f'[[proxy.listeners]]\nlisten = "127.0.0.1:{port}"\n[proxy.limits]\nconnections = 20000\n{log}',
         sources=f'[sources.list.file]\npath = "{directory}/services.toml"\n',
     )
     return [SIGNPOST, "run", "--config", config]
@@ -72,6 +76,7 @@ def proxy_nginx(directory, port, upstreams):
   server {{
     listen 127.0.0.1:{port} backlog=1024;
     location / {{
+      proxy_max_temp_file_size 0;
       proxy_pass http://web;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -91,14 +96,18 @@ def proxy_haproxy(directory, port, upstreams):
     config = directory / "haproxy.cfg"
     config.write_text(f"""global
   nbthread 1
-  maxconn 4096
+  # It would want two descriptors for each, though servers' connections are shared.
+  no strict-limits
+  maxconn 16384
 defaults
   mode http
   timeout connect 1s
-  timeout client 60s
+  timeout client 1h
+  timeout http-keep-alive 1h
   timeout server 60s
   option forwardfor
   http-reuse always
+  option splice-response
 frontend web
   bind 127.0.0.1:{port}
   default_backend web
@@ -116,38 +125,3 @@ def http_answers(port):
             return sock.recv(4096).startswith(b"HTTP/1.1 200")
     except OSError:
         return False
-
-
-def measure_proxy(pid, port, seconds):
-    before = cpu_seconds(pid)
-    url = f"http://127.0.0.1:{port}/"
-    out = load("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", "Host: web", url)
-    used = cpu_seconds(pid) - before
-    completed = int(re.search(r"(\d+) requests in", out)[1])
-    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-    errors = re.search(r"Socket errors: (.*)", out)
-    failed = (int(wrong[1]) if wrong else 0) + sum(map(int, re.findall(r"\d+", errors[1] if errors else "")))
-    return used / completed * 1e6, completed / seconds, failed
-
-
-def bench_proxy(seconds, rounds):
-    servers = {"signpost": proxy_signpost, "nginx": proxy_nginx, "haproxy": proxy_haproxy}
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        directory = pathlib.Path(name)
-        directory.chmod(0o755)
-        upstreams = [free_port() for _ in range(UPSTREAMS)]
-        stack.enter_context(running(LOAD_CORE, *write_upstream(directory, upstreams)))
-        wait_for(lambda: http_answers(upstreams[-1]), "upstream")
-        started = {}
-        for server, command in servers.items():
-            own = directory / server
-            own.mkdir()
-            port = free_port()
-            pid = stack.enter_context(running(SERVER_CORE, *command(own, port, upstreams)))
-            wait_for(lambda port=port: http_answers(port), server)
-            started[server] = (pid, port)
-        results = {("GET", server): [] for server in servers}
-        for _ in range(rounds):
-            for server, (pid, port) in started.items():
-                results["GET", server].append(measure_proxy(pid, port, seconds))
-    table("HTTP proxy", "request", results, ["GET"], servers, ["nginx"])
