@@ -47,6 +47,7 @@ mod proxy_protocol;
 mod route;
 mod shared;
 mod socket;
+mod splice;
 mod sticky;
 pub mod testing;
 mod timer;

@@ -31,6 +31,7 @@ use crate::{
     mirror::Mirrors,
     route::rule::Rule,
     shared::{Bounds, Settings},
+    splice::Pipes,
     sticky::Keys,
     upstream::{Slot, Upstreams},
 };
@@ -63,6 +64,7 @@ pub struct Worker {
     outputs: RefCell<Vec<Vec<u8>>>,
     lines: RefCell<Vec<u8>>,
     pub(crate) mirrors: Mirrors,
+    pub(crate) pipes: Pipes,
     connections: Cell<usize>,
     left: Notify,
     ticks: Cell<bool>,
@@ -88,6 +90,7 @@ impl Worker {
             outputs: RefCell::default(),
             lines: RefCell::default(),
             mirrors: Mirrors::default(),
+            pipes: Pipes::default(),
             connections: Cell::new(0),
             left: Notify::new(),
             ticks: Cell::new(false),

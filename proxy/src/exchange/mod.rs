@@ -16,6 +16,7 @@ use crate::{
     config::Statuses,
     error::Error,
     http::{Body, Buffer, marks::Added, response::Asked},
+    splice::Pipes,
     timer::{Elapsed, Timer},
 };
 
@@ -76,6 +77,8 @@ pub(crate) struct Lines<'a> {
     pub(crate) from_client: &'a mut Buffer,
     pub(crate) from_upstream: &'a mut Buffer,
     pub(crate) to_client: &'a mut Vec<u8>,
+    /// For bodies that go straight from one connection to the other.
+    pub(crate) pipes: &'a Pipes,
     pub(crate) changes: Changes<'a>,
 }
 
@@ -135,6 +138,7 @@ struct Progress<'t> {
     timer: &'t Timer,
     terms: Terms,
     changes: Changes<'t>,
+    pipes: &'t Pipes,
     /// Some bytes of the request were sent.
     sent: Cell<bool>,
     /// All of the request was sent.
@@ -169,6 +173,7 @@ pub(crate) async fn run(
         timer,
         terms,
         changes: lines.changes,
+        pipes: lines.pipes,
         sent: Cell::new(false),
         request_done: Cell::new(false),
         awaits_client: Cell::new(false),

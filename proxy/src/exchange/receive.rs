@@ -2,6 +2,7 @@
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time::Instant,
 };
 
@@ -12,15 +13,20 @@ use crate::{
         Body, Buffer, Malformed, Scan, Version, head::scan, request::slots, response::Response,
     },
     socket::{read, write},
+    splice::{PIPE_BYTES, Pipe},
 };
 
 /// The most interim responses to one request.
 const INTERIM_MAX: usize = 64;
 
+/// How many bytes of a body must be to come for them to be spliced: for fewer, pipes cost more than
+/// copies.
+const SPLICED_MIN: u64 = 128 << 10;
+
 /// Receives the response and passes it on.
 pub(super) async fn receive(
-    mut upstream: impl AsyncRead + Unpin,
-    mut client: impl AsyncWrite + Unpin,
+    mut upstream: impl AsyncRead + AsRef<TcpStream> + Unpin,
+    mut client: impl AsyncWrite + AsRef<TcpStream> + Unpin,
     buffer: &mut Buffer,
     out: &mut Vec<u8>,
     progress: &Progress<'_>,
@@ -103,8 +109,8 @@ async fn read_last(
 
 /// Passes the rest of a body on; `out` holds the head and what was there of the body.
 async fn pass_on(
-    upstream: &mut (impl AsyncRead + Unpin),
-    client: &mut (impl AsyncWrite + Unpin),
+    upstream: &mut (impl AsyncRead + AsRef<TcpStream> + Unpin),
+    client: &mut (impl AsyncWrite + AsRef<TcpStream> + Unpin),
     buffer: &mut Buffer,
     out: &mut Vec<u8>,
     body: &mut Body,
@@ -124,6 +130,21 @@ async fn pass_on(
         if body.is_done() {
             return Ok(());
         }
+        if body.is_plain() && body.exceeds(SPLICED_MIN) {
+            // Without a pipe it goes on as for small ones.
+            if let Ok(mut pipe) = progress.pipes.take() {
+                splice_on(
+                    upstream.as_ref(),
+                    client.as_ref(),
+                    &mut pipe,
+                    body,
+                    progress,
+                )
+                .await?;
+                progress.pipes.give(pipe);
+                return Ok(());
+            }
+        }
         if body.exceeds(buffer.capacity() as u64) {
             buffer.grow(LARGE_BUFFER_BYTES);
         }
@@ -138,6 +159,33 @@ async fn pass_on(
             moved.map_err(|_| progress.aborted(Error::UpstreamMalformed))?;
         }
     }
+}
+
+/// Passes the rest of a plain body on, past this program.
+async fn splice_on(
+    upstream: &TcpStream,
+    client: &TcpStream,
+    pipe: &mut Pipe,
+    body: &mut Body,
+    progress: &Progress<'_>,
+) -> Result<(), Fault> {
+    while !body.is_done() {
+        progress.extend();
+        match pipe.fill(upstream, body.plain(PIPE_BYTES)).await {
+            Ok(0) if body.end(&mut Vec::new()) => {}
+            Ok(bytes) if bytes > 0 => {}
+            _ => return Err(progress.aborted(Error::UpstreamTruncated)),
+        }
+        while pipe.filled() > 0 {
+            progress.awaits_reader.set(true);
+            let bytes = pipe.drain(client).await;
+            progress.awaits_reader.set(false);
+            body.passed(bytes.map_err(|_| progress.aborted(Error::ClientAborted))?);
+            progress.bytes.set(body.bytes());
+            progress.extend();
+        }
+    }
+    Ok(())
 }
 
 /// Says what a head of a response leads to.

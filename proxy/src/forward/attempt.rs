@@ -47,6 +47,7 @@ impl Stream {
             from_client: client.input,
             from_upstream: &mut input,
             to_client: &mut output,
+            pipes: &worker.pipes,
             changes: Changes {
                 dropped,
                 lines: &more,
