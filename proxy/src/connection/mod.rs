@@ -20,6 +20,7 @@ use self::record::{Ended, Over};
 use crate::{
     Worker,
     error::Error,
+    exchange::Reply,
     forward::{Client, Forwarded, Stream, Switched},
     gate::Ticket,
     http::{
@@ -43,13 +44,13 @@ const GRACE: Duration = Duration::from_secs(1);
 const SMALL_BYTES: u64 = 64 << 10;
 
 /// Serves a client until one side ends the connection; `has_header` when a PROXY header comes first.
-pub(crate) async fn run(
+pub(crate) fn run(
     worker: Rc<Worker>,
     ticket: Ticket,
     stream: TcpStream,
     arrival: Arrival,
     has_header: bool,
-) {
+) -> impl Future<Output = ()> {
     let timer = Timer::new(worker.bounds().timeouts.header.get());
     let mut connection = Connection {
         sender: sender(&worker, &arrival),
@@ -61,43 +62,59 @@ pub(crate) async fn run(
         timer,
         is_fresh: true,
     };
-    if has_header {
-        if !connection.read_proxy_header().await {
+    // Made of one thing only, as a task has room for what it is made of and for what it makes.
+    async move {
+        if has_header && !connection.enter().await {
             return;
         }
-        let header = connection.worker.bounds().timeouts.header.get();
-        connection.timer.set(header);
-        connection.sender = sender(&connection.worker, &connection.arrival);
+        connection.serve_all().await;
     }
-    let after = loop {
-        let after = match connection.next_head().await {
-            // In a box, so that a client that is idle doesn't hold the room for a request.
-            Ok(Some(bytes)) => Box::pin(connection.serve(bytes)).await,
-            Ok(None) if connection.is_fresh => After::Leave,
-            // What was answered last may still be on its way.
-            Ok(None) => After::Linger,
-            Err(error) => {
-                Box::pin(connection.refuse(error)).await;
-                After::Linger
+}
+
+impl Connection {
+    /// Reads the PROXY header that comes first; returns whether to go on.
+    async fn enter(&mut self) -> bool {
+        if !self.read_proxy_header().await {
+            return false;
+        }
+        let header = self.worker.bounds().timeouts.header.get();
+        self.timer.set(header);
+        self.sender = sender(&self.worker, &self.arrival);
+        true
+    }
+
+    /// Answers one request after the other, and ends as the last one wants it.
+    async fn serve_all(&mut self) {
+        let after = loop {
+            let after = match self.next_head().await {
+                // In a box, so that a client that is idle doesn't hold the room for a request.
+                Ok(Some(bytes)) => Box::pin(self.serve(bytes)).await,
+                Ok(None) if self.is_fresh => After::Leave,
+                // What was answered last may still be on its way.
+                Ok(None) => After::Linger,
+                Err(error) => {
+                    Box::pin(self.refuse(error)).await;
+                    After::Linger
+                }
+            };
+            if after != After::Next {
+                break after;
             }
+            self.is_fresh = false;
         };
-        if after != After::Next {
-            break after;
-        }
-        connection.is_fresh = false;
-    };
-    match after {
-        After::Next | After::Leave => {}
-        After::Linger => {
-            let unused = mem::take(&mut connection.input);
-            connection.worker.give_buffer(unused);
-            linger(&mut connection.stream, &connection.timer).await;
-        }
-        After::Reset => {
-            // A client that is gone needs no telling.
-            SockRef::from(&connection.stream)
-                .set_linger(Some(Duration::ZERO))
-                .ok();
+        match after {
+            After::Next | After::Leave => {}
+            After::Linger => {
+                let unused = mem::take(&mut self.input);
+                self.worker.give_buffer(unused);
+                linger(&mut self.stream, &self.timer).await;
+            }
+            After::Reset => {
+                // A client that is gone needs no telling.
+                SockRef::from(&self.stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .ok();
+            }
         }
     }
 }
@@ -291,18 +308,7 @@ impl Connection {
                     at: Some(reply.ended),
                     ..Ended::default()
                 };
-                // RFC 9112, section 9.6: who has asked for the end sends nothing more. While a large
-                // response is on its way, one may all the same.
-                let is_all = !stream.terms.keep_alive
-                    && reply.bytes <= SMALL_BYTES
-                    && stream.outgoing.body.is_done()
-                    && self.input.is_empty();
-                let after = match (reply.keeps_client, is_all) {
-                    (true, _) => After::Next,
-                    (false, true) => After::Leave,
-                    (false, false) => After::Linger,
-                };
-                (ended, after)
+                (ended, self.after(stream, reply))
             }
             Forwarded::Switched(reply, switched) => {
                 self.tunnel(stream, switched).await;
@@ -332,6 +338,21 @@ impl Connection {
                 };
                 (ended, if reset { After::Reset } else { After::Leave })
             }
+        }
+    }
+
+    /// Decides what follows a response.
+    fn after(&self, stream: &Stream, reply: Reply) -> After {
+        // RFC 9112, section 9.6: who has asked for the end sends nothing more. While a large
+        // response is on its way, one may all the same.
+        let is_all = !stream.terms.keep_alive
+            && reply.bytes <= SMALL_BYTES
+            && stream.outgoing.body.is_done()
+            && self.input.is_empty();
+        match (reply.keeps_client, is_all) {
+            (true, _) => After::Next,
+            (false, true) => After::Leave,
+            (false, false) => After::Linger,
         }
     }
 

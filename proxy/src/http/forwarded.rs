@@ -1,6 +1,6 @@
 //! What a server behind us is told of the client (RFC 7239, and the `X-Forwarded-*` custom).
 
-use std::{io::Write, net::IpAddr, ops::Range};
+use std::{io::Write, net::IpAddr};
 
 use super::fields::{Field, Fields};
 
@@ -13,44 +13,62 @@ pub(crate) struct Sender {
     pub(crate) address: IpAddr,
     /// Whether what it says of clients before it is believed.
     pub(crate) trusted: bool,
-    /// All lines up to where the host belongs.
-    lines: Box<[u8]>,
-    /// Where in `lines` the address is.
-    plain: Range<usize>,
-    /// Where in `lines` the port has its line.
-    port: Range<usize>,
-    /// Where in `lines` the element of `Forwarded` begins.
-    element: usize,
+    /// The port that it has connected to.
+    port: u16,
+    /// The address as text, of which so many bytes count.
+    text: [u8; TEXT_BYTES],
+    text_bytes: u8,
 }
+
+/// The longest text of an address, in bytes.
+const TEXT_BYTES: usize = 45;
 
 impl Sender {
     /// Creates a sender at `address` that has connected to `port` and isn't trusted.
     pub(crate) fn new(address: IpAddr, port: u16) -> Self {
-        let mut lines = b"X-Forwarded-For: ".to_vec();
-        let start = lines.len();
-        append_display(address, &mut lines);
-        let plain = start..lines.len();
-        lines.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\n");
-        let start = lines.len();
-        lines.extend_from_slice(b"X-Forwarded-Port: ");
-        append_display(port, &mut lines);
-        lines.extend_from_slice(b"\r\n");
-        let port = start..lines.len();
-        lines.extend_from_slice(b"Forwarded: ");
-        let element = lines.len();
-        match address {
-            IpAddr::V4(_) => append_display(format_args!("for={address}"), &mut lines),
-            IpAddr::V6(_) => append_display(format_args!("for=\"[{address}]\""), &mut lines),
-        }
-        lines.extend_from_slice(b";proto=http");
+        let mut text = [0; TEXT_BYTES];
+        let mut left = &mut text[..];
+        write!(left, "{address}").expect("it is long enough for every address");
+        let text_bytes = (TEXT_BYTES - left.len()) as u8;
         Self {
             address,
             trusted: false,
-            lines: lines.into(),
-            plain,
             port,
-            element,
+            text,
+            text_bytes,
         }
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.text[..usize::from(self.text_bytes)]
+    }
+
+    /// Appends the line with the port.
+    fn encode_port(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"X-Forwarded-Port: ");
+        out.extend_from_slice(itoa::Buffer::new().format(self.port).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends the element of `Forwarded` up to where the host belongs.
+    fn encode_element(&self, out: &mut Vec<u8>) {
+        let (before, behind): (&[u8], &[u8]) = match self.address {
+            IpAddr::V4(_) => (b"for=", b";proto=http"),
+            IpAddr::V6(_) => (b"for=\"[", b"]\";proto=http"),
+        };
+        out.extend_from_slice(before);
+        out.extend_from_slice(self.text());
+        out.extend_from_slice(behind);
+    }
+
+    /// Appends all lines up to where the host belongs.
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        out.extend_from_slice(self.text());
+        out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\n");
+        self.encode_port(out);
+        out.extend_from_slice(b"Forwarded: ");
+        self.encode_element(out);
     }
 }
 
@@ -74,7 +92,7 @@ pub(crate) fn encode(fields: &Fields<'_, '_>, sender: &Sender, host: &str, out: 
             extend(fields, sender, out);
             names_host &= fields.values(Field::ForwardedHost).next().is_none();
         }
-        false => out.extend_from_slice(&sender.lines),
+        false => sender.encode(out),
     }
     if !host.is_empty() {
         // Neither a quote nor a backslash is part of a host.
@@ -91,11 +109,10 @@ pub(crate) fn encode(fields: &Fields<'_, '_>, sender: &Sender, host: &str, out: 
 
 /// Appends our lines up to where the host belongs, after what a trusted sender has said.
 fn extend(fields: &Fields<'_, '_>, sender: &Sender, out: &mut Vec<u8>) {
-    let lines = &sender.lines;
     let is_said = |kind| fields.values(kind).next().is_some();
     out.extend_from_slice(b"X-Forwarded-For: ");
     append_list(fields.values(Field::ForwardedFor), out);
-    out.extend_from_slice(&lines[sender.plain.clone()]);
+    out.extend_from_slice(sender.text());
     out.extend_from_slice(b"\r\n");
     // Our port doesn't go with another one's scheme.
     match (
@@ -104,11 +121,14 @@ fn extend(fields: &Fields<'_, '_>, sender: &Sender, out: &mut Vec<u8>) {
     ) {
         (true, _) => {}
         (false, true) => out.extend_from_slice(b"X-Forwarded-Proto: http\r\n"),
-        (false, false) => out.extend_from_slice(&lines[sender.plain.end + 2..sender.port.end]),
+        (false, false) => {
+            out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+            sender.encode_port(out);
+        }
     }
     out.extend_from_slice(b"Forwarded: ");
     append_list(fields.values(Field::Forwarded), out);
-    out.extend_from_slice(&lines[sender.element..]);
+    sender.encode_element(out);
 }
 
 fn append_list<'b>(values: impl Iterator<Item = &'b [u8]>, out: &mut Vec<u8>) {
@@ -116,8 +136,4 @@ fn append_list<'b>(values: impl Iterator<Item = &'b [u8]>, out: &mut Vec<u8>) {
         out.extend_from_slice(value);
         out.extend_from_slice(b", ");
     }
-}
-
-fn append_display(value: impl std::fmt::Display, out: &mut Vec<u8>) {
-    write!(out, "{value}").expect("a vector takes all bytes");
 }
