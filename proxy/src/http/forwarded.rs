@@ -4,6 +4,9 @@ use std::{io::Write, net::IpAddr, ops::Range};
 
 use super::fields::{Field, Fields};
 
+/// Room for all lines of a sender, with the longest address.
+const LINES_BYTES: usize = 192;
+
 /// Describes who sends the requests of a connection, and how.
 ///
 /// What all of them say of it is written once.
@@ -26,7 +29,8 @@ pub(crate) struct Sender {
 impl Sender {
     /// Creates a sender at `address` that has connected to `port` and isn't trusted.
     pub(crate) fn new(address: IpAddr, port: u16) -> Self {
-        let mut lines = b"X-Forwarded-For: ".to_vec();
+        let mut lines = Vec::with_capacity(LINES_BYTES);
+        lines.extend_from_slice(b"X-Forwarded-For: ");
         let start = lines.len();
         append_display(address, &mut lines);
         let plain = start..lines.len();
