@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -189,6 +190,9 @@ fn open_connections(signpost: &Signpost) -> u64 {
 
 #[test]
 fn a_thousand_slow_clients_get_their_time_and_others_notice_nothing() {
+    // The clients and the server are in this process, and signpost inherits what it may have.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let seconds = TIMEOUT.as_secs();
     let signpost = Arc::new(Signpost::start(&format!(
         // The server is in this process, and may be slow to accept that many at once.

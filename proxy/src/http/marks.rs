@@ -1,5 +1,7 @@
 //! By what a message can be followed through several programs: the request's id, and `Via`.
 
+use smallvec::SmallVec;
+
 use super::{
     Version,
     fields::{Field, Fields},
@@ -10,6 +12,9 @@ const KEPT_BYTES_MAX: usize = 128;
 
 /// How many digits an id of ours has.
 const DIGITS: usize = 32;
+
+/// How many bytes of lines need no allocation: an id of ours and `Via`, with names as they are usual.
+const ADDED_BYTES: usize = 96;
 
 /// Says what messages are marked with.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +30,8 @@ pub(crate) struct Marks {
 /// Makes ids: each is another one, and none says anything.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    prefix: u64,
+    /// What all of them begin with is written once.
+    digits: [u8; DIGITS],
     next: u64,
 }
 
@@ -40,19 +46,18 @@ pub(crate) enum RequestId<'b> {
 impl Ids {
     /// Creates a maker of ids that nobody with other random numbers makes.
     pub(crate) fn new(prefix: u64, first: u64) -> Self {
+        let mut digits = [0; DIGITS];
+        hexadecimal(prefix, &mut digits[..DIGITS / 2]);
         Self {
-            prefix,
+            digits,
             next: first,
         }
     }
 
     pub(crate) fn make(&mut self) -> RequestId<'static> {
         self.next = self.next.wrapping_add(1);
-        let mut digits = [0; DIGITS];
-        let (prefix, number) = digits.split_at_mut(DIGITS / 2);
-        hexadecimal(self.prefix, prefix);
-        hexadecimal(self.next, number);
-        RequestId::Made(digits)
+        hexadecimal(self.next, &mut self.digits[DIGITS / 2..]);
+        RequestId::Made(self.digits)
     }
 }
 
@@ -82,7 +87,7 @@ impl<'b> RequestId<'b> {
 /// Holds the lines that a request's responses get from us.
 #[derive(Debug, Default)]
 pub(crate) struct Added {
-    lines: Vec<u8>,
+    lines: SmallVec<[u8; ADDED_BYTES]>,
     /// How many bytes at the front are the name of the header with the id.
     name_bytes: usize,
     /// How many bytes at the front are the line with the id.
@@ -95,12 +100,16 @@ impl Added {
     pub(crate) fn new(marks: &Marks, id: Option<&RequestId<'_>>) -> Self {
         let mut added = Self::default();
         if let Some(id) = id.filter(|_| marks.request_id_returned) {
-            append(&marks.request_id_header, id.as_str(), &mut added.lines);
+            for piece in line(&marks.request_id_header, id.as_str()) {
+                added.lines.extend_from_slice(piece);
+            }
             added.name_bytes = marks.request_id_header.len();
             added.id_bytes = added.lines.len();
         }
         if !marks.via.is_empty() {
-            append_via(Version::Http11, &marks.via, &mut added.lines);
+            for piece in via_line(Version::Http11, &marks.via) {
+                added.lines.extend_from_slice(piece);
+            }
             added.minor = Some(added.lines.len() - marks.via.len() - b"1 \r\n".len());
         }
         added
@@ -126,22 +135,19 @@ impl Added {
     }
 }
 
-/// Appends one line.
-pub(crate) fn append(name: &str, value: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
-    out.extend_from_slice(b"\r\n");
+/// Returns the pieces of one line.
+pub(crate) fn line<'t>(name: &'t str, value: &'t str) -> [&'t [u8]; 4] {
+    [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]
 }
 
-/// Appends our `Via` line (RFC 9110, section 7.6.3) to a message that came in this version.
-pub(crate) fn append_via(version: Version, name: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(match version {
+/// Returns the pieces of our `Via` line (RFC 9110, section 7.6.3) for a message that came in this
+/// version.
+pub(crate) fn via_line(version: Version, name: &str) -> [&[u8]; 3] {
+    let start: &[u8] = match version {
         Version::Http10 => b"Via: 1.0 ",
         Version::Http11 => b"Via: 1.1 ",
-    });
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    };
+    [start, name.as_bytes(), b"\r\n"]
 }
 
 fn hexadecimal(number: u64, out: &mut [u8]) {
@@ -221,5 +227,24 @@ mod tests {
             assert_eq!(out, format!("x{line}").as_bytes());
         }
         assert_eq!(added.name(), "");
+    }
+
+    #[test]
+    fn usual_lines_for_responses_are_not_allocated() {
+        let marks = Marks {
+            request_id_header: "x-request-id".into(),
+            request_id_returned: true,
+            via: "gate.example.com".into(),
+        };
+        let id = Ids::new(1, 7).make();
+        let added = Added::new(&marks, Some(&id));
+        assert!(!added.lines.spilled());
+        let mut out = Vec::new();
+        added.encode(Version::Http11, &mut out);
+        let lines = format!(
+            "x-request-id: {}\r\nVia: 1.1 gate.example.com\r\n",
+            id.as_str()
+        );
+        assert_eq!(out, lines.as_bytes());
     }
 }

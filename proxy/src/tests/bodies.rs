@@ -319,3 +319,40 @@ fn a_slow_reader_holds_the_origin_back() {
     );
     assert_eq!(client.exact(50_000_000).len(), 50_000_000);
 }
+
+#[test]
+fn a_server_that_reads_slowly_holds_the_client_back() {
+    let reads = Arc::new(std::sync::Barrier::new(2));
+    let waits = Arc::clone(&reads);
+    let origin = Origin::start(move |peer, _| {
+        peer.head();
+        waits.wait();
+        assert_eq!(peer.exact(100_000_000).len(), 100_000_000);
+        peer.send(OK);
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 100000000\r\n\r\n");
+    let (sent, progress) = std::sync::mpsc::channel();
+    let sending = thread::spawn(move || {
+        for _ in 0..1_000 {
+            client.send(vec![0; 100_000]);
+            sent.send(()).ok();
+        }
+        client.answer()
+    });
+    // Until the buffers of the systems and ours are full; then nothing for a while.
+    let mut pieces = 0;
+    while progress
+        .recv_timeout(std::time::Duration::from_millis(300))
+        .is_ok()
+    {
+        pieces += 1;
+    }
+    assert!(
+        pieces < 500,
+        "{pieces} pieces were taken for a server that reads nothing"
+    );
+    reads.wait();
+    assert!(sending.join().unwrap().0.starts_with("HTTP/1.1 200 "));
+}

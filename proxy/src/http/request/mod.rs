@@ -199,10 +199,10 @@ impl<'h, 'b> Request<'h, 'b> {
         forwarded::encode(&self.fields, sender, self.authority, out);
         out.extend_from_slice(onward.lines);
         if let Some(made @ RequestId::Made(_)) = id {
-            marks::append(&marks.request_id_header, made.as_str(), out);
+            append_pieces(marks::line(&marks.request_id_header, made.as_str()), out);
         }
         if !marks.via.is_empty() {
-            marks::append_via(self.version, &marks.via, out);
+            append_pieces(marks::via_line(self.version, &marks.via), out);
         }
         let takes_trailers = self
             .fields
@@ -234,6 +234,12 @@ impl<'h, 'b> Request<'h, 'b> {
     /// Tells whether the host came by its own line, and not in the target or not at all.
     fn authority_is_host_line(&self) -> bool {
         !self.authority.is_empty() && self.raw_target.starts_with(['/', '*'])
+    }
+}
+
+fn append_pieces<const N: usize>(pieces: [&[u8]; N], out: &mut Vec<u8>) {
+    for piece in pieces {
+        out.extend_from_slice(piece);
     }
 }
 
