@@ -74,7 +74,11 @@ pub fn read_requests(mut bytes: &[u8]) -> (Vec<Message>, End) {
 ///
 /// A request that isn't passed on whole ends it, and what came of it is there.
 pub fn forward_requests(bytes: &[u8]) -> (Vec<u8>, End) {
-    let sender = Sender::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+    let sender = Sender {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 80,
+        trusted: false,
+    };
     let mut input = buffer(bytes);
     let mut out = Vec::new();
     loop {

@@ -53,7 +53,7 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> {
     let timer = Timer::new(worker.bounds().timeouts.header.get());
     let mut connection = Connection {
-        sender: sender(&worker, &arrival),
+        trusted: worker.trusts(arrival.client.ip()),
         worker,
         ticket,
         arrival,
@@ -79,7 +79,7 @@ impl Connection {
         }
         let header = self.worker.bounds().timeouts.header.get();
         self.timer.set(header);
-        self.sender = sender(&self.worker, &self.arrival);
+        self.trusted = self.worker.trusts(self.arrival.client.ip());
         true
     }
 
@@ -125,8 +125,8 @@ struct Connection {
     worker: Rc<Worker>,
     ticket: Ticket,
     arrival: Arrival,
-    /// What servers are told of the client.
-    sender: Sender,
+    /// Whether what the client says of others before it is believed.
+    trusted: bool,
     stream: TcpStream,
     /// Without room while nothing is there, so that an idle client costs little.
     input: Buffer,
@@ -243,7 +243,12 @@ impl Connection {
         let started = Instant::now();
         let worker = Rc::clone(&self.worker);
         worker.counters.requests_in_flight.add(1);
-        let plan = Plan::new(&worker, &self.sender, &mut self.input, head, started);
+        let sender = Sender {
+            address: self.arrival.client.ip(),
+            port: self.arrival.port,
+            trusted: self.trusted,
+        };
+        let plan = Plan::new(&worker, &sender, &mut self.input, head, started);
         let (asked, keep_alive, added) = (plan.asked, plan.keep_alive, &plan.added);
         let (mut stream, ended, after) = match plan.course {
             Course::Forward(mut stream) => {
@@ -449,13 +454,6 @@ impl Drop for Connection {
         self.worker.give_buffer(mem::take(&mut self.input));
         self.worker.leave();
     }
-}
-
-/// Describes who has arrived.
-fn sender(worker: &Worker, arrival: &Arrival) -> Sender {
-    let mut sender = Sender::new(arrival.client.ip(), arrival.port);
-    sender.trusted = worker.trusts(sender.address);
-    sender
 }
 
 /// Returns how many bytes there are of the first line, with its end.

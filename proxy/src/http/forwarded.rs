@@ -5,44 +5,17 @@ use std::{io::Write, net::IpAddr};
 use super::fields::{Field, Fields};
 
 /// Describes who sends the requests of a connection, and how.
-///
-/// What all of them say of it is written once.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
     /// The address of the peer.
     pub(crate) address: IpAddr,
+    /// The port that it has connected to.
+    pub(crate) port: u16,
     /// Whether what it says of clients before it is believed.
     pub(crate) trusted: bool,
-    /// The port that it has connected to.
-    port: u16,
-    /// The address as text, of which so many bytes count.
-    text: [u8; TEXT_BYTES],
-    text_bytes: u8,
 }
 
-/// The longest text of an address, in bytes.
-const TEXT_BYTES: usize = 45;
-
 impl Sender {
-    /// Creates a sender at `address` that has connected to `port` and isn't trusted.
-    pub(crate) fn new(address: IpAddr, port: u16) -> Self {
-        let mut text = [0; TEXT_BYTES];
-        let mut left = &mut text[..];
-        write!(left, "{address}").expect("it is long enough for every address");
-        let text_bytes = (TEXT_BYTES - left.len()) as u8;
-        Self {
-            address,
-            trusted: false,
-            port,
-            text,
-            text_bytes,
-        }
-    }
-
-    fn text(&self) -> &[u8] {
-        &self.text[..usize::from(self.text_bytes)]
-    }
-
     /// Appends the line with the port.
     fn encode_port(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"X-Forwarded-Port: ");
@@ -57,18 +30,33 @@ impl Sender {
             IpAddr::V6(_) => (b"for=\"[", b"]\";proto=http"),
         };
         out.extend_from_slice(before);
-        out.extend_from_slice(self.text());
+        append_address(self.address, out);
         out.extend_from_slice(behind);
     }
 
     /// Appends all lines up to where the host belongs.
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"X-Forwarded-For: ");
-        out.extend_from_slice(self.text());
+        append_address(self.address, out);
         out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\n");
         self.encode_port(out);
         out.extend_from_slice(b"Forwarded: ");
         self.encode_element(out);
+    }
+}
+
+/// Appends an address as text, for which formatting takes too long where there are many.
+fn append_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut dot = &b""[..];
+            for part in address.octets() {
+                out.extend_from_slice(dot);
+                out.extend_from_slice(itoa::Buffer::new().format(part).as_bytes());
+                dot = b".";
+            }
+        }
+        IpAddr::V6(address) => write!(out, "{address}").expect("a vector takes all bytes"),
     }
 }
 
@@ -112,7 +100,7 @@ fn extend(fields: &Fields<'_, '_>, sender: &Sender, out: &mut Vec<u8>) {
     let is_said = |kind| fields.values(kind).next().is_some();
     out.extend_from_slice(b"X-Forwarded-For: ");
     append_list(fields.values(Field::ForwardedFor), out);
-    out.extend_from_slice(sender.text());
+    append_address(sender.address, out);
     out.extend_from_slice(b"\r\n");
     // Our port doesn't go with another one's scheme.
     match (

@@ -9,8 +9,11 @@ fn parse<T>(text: &str, then: impl FnOnce(Request<'_, '_>) -> T) -> Result<T, Ma
 }
 
 fn encode(text: &str, trusted: bool) -> String {
-    let mut sender = Sender::new("192.0.2.1".parse().unwrap(), 8080);
-    sender.trusted = trusted;
+    let sender = Sender {
+        address: "192.0.2.1".parse().unwrap(),
+        port: 8080,
+        trusted,
+    };
     let encoded = parse(text, |request| {
         let mut out = Vec::new();
         let onward = Onward {
