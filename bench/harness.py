@@ -25,20 +25,22 @@ def free_port():
 
 
 def cpu_seconds(pid):
-    """User and system time of a process and all its descendants."""
+    """User and system time of a process and all its descendants, those that have ended included."""
     total = 0.0
     for pid in [pid, *descendants(pid)]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += (int(fields[11]) + int(fields[12])) / TICKS
+            total += sum(map(int, fields[11:15])) / TICKS
     return total
 
 
 def descendants(pid):
     found = []
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *descendants(child)]
+        # One may end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *descendants(child)]
     return found
 
 
