@@ -53,7 +53,9 @@ def proxy_signpost(directory, port, upstreams, log=False, services=None):
         f'[[services]]\nname = "{name}"\ninstances = {addresses!r}\n' for name, addresses in services.items()
     )
     (directory / "services.toml").write_text("".join(texts))
-    log = f'[proxy.access_log]\nenabled = true\npath = "{directory}/access.log"\n' if log else ""
+    # Not where files are watched.
+    (directory / "log").mkdir()
+    log = f'[proxy.access_log]\nenabled = true\npath = "{directory}/log/access.log"\n' if log else ""
     config = signpost_config(
         directory,
         dns="[dns]\nlisten = []\n",

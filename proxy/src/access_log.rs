@@ -16,17 +16,22 @@ use std::{
 use crate::{
     config,
     error::Error,
-    http::{marks::RequestId, request::Request},
+    http::{forwarded::append_address, marks::RequestId, request::Request},
 };
 
 /// The most pieces that wait to be written; a worker's further lines are dropped and counted.
-const PIECES_MAX: usize = 256;
+const PIECES_MAX: usize = 64;
 
 /// How long the end waits for lines to be written: a full pipe may never take them.
 const WRITER_GRACE: Duration = Duration::from_secs(1);
 
 /// The size at which a worker hands over its lines, in bytes.
-pub(crate) const PIECE_BYTES: usize = 16 << 10;
+///
+/// Each costs a switch to the thread that writes, so there are few.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
+
+/// More than most lines have, in bytes.
+const LINE_BYTES: usize = 2 << 10;
 
 /// Takes lines from the workers to a file or to standard output; never makes a worker wait.
 #[derive(Debug)]
@@ -152,13 +157,19 @@ pub(crate) struct Outcome<'a> {
     pub(crate) error: Option<Error>,
 }
 
+/// Writes the lines of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    bytes: Vec<u8>,
+    /// The second that was written last, since 1970, and how it is written.
+    second: (u64, String),
+}
+
 /// Appends what a line says of the request.
 pub(crate) fn begin(request: &Request<'_, '_>, id: Option<&RequestId<'_>>, line: &mut Vec<u8>) {
-    append(
-        line,
-        format_args!(",\"http.request.method\":\"{}\"", request.method),
-    );
-    line.extend_from_slice(b",\"url.domain\":\"");
+    line.extend_from_slice(b",\"http.request.method\":\"");
+    line.extend_from_slice(request.method.as_bytes());
+    line.extend_from_slice(b"\",\"url.domain\":\"");
     escape(request.host, line);
     line.extend_from_slice(b"\",\"url.path\":\"");
     escape(request.target.path(), line);
@@ -174,61 +185,118 @@ pub(crate) fn begin(request: &Request<'_, '_>, id: Option<&RequestId<'_>>, line:
     }
 }
 
-/// Appends a whole line to `out`; `request` is what [`begin`] has made, if it got that far.
-pub(crate) fn append_line(
-    now: SystemTime,
-    client: SocketAddr,
-    request: &[u8],
-    outcome: &Outcome<'_>,
-    out: &mut Vec<u8>,
-) {
-    let time = humantime::format_rfc3339_micros(now);
-    let (ip, port) = (client.ip(), client.port());
-    append(
-        out,
-        format_args!("{{\"@timestamp\":\"{time}\",\"client.ip\":\"{ip}\",\"client.port\":{port}"),
-    );
-    out.extend_from_slice(request);
-    append(
-        out,
-        format_args!(
-            ",\"http.response.status_code\":{},\"http.response.body.bytes\":{},\
-             \"event.duration\":{},\"signpost.attempts\":{},\"signpost.version\":{}",
-            outcome.status,
-            outcome.bytes,
-            outcome.duration.as_nanos(),
-            outcome.attempts,
-            outcome.version,
-        ),
-    );
-    if let Some(route) = outcome.route {
-        out.extend_from_slice(b",\"signpost.route\":\"");
-        escape(route, out);
-        out.push(b'"');
+impl Lines {
+    /// Returns how many bytes wait to be handed over.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
-    // Names of services and instances have nothing to escape.
-    if let Some(service) = outcome.service {
-        append(out, format_args!(",\"service.name\":\"{service}\""));
+
+    /// Takes all whole lines.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
-    if let Some((instance, address)) = outcome.instance {
-        append(
+
+    /// Appends a whole line; `request` is what [`begin`] has made, if it got that far.
+    ///
+    /// Formatting would take most of the time of a line, so numbers and addresses are written without.
+    pub(crate) fn append(
+        &mut self,
+        now: SystemTime,
+        client: SocketAddr,
+        request: &[u8],
+        outcome: &Outcome<'_>,
+    ) {
+        // In one step, as it was handed over with the lines before.
+        self.bytes.reserve(match self.bytes.capacity() {
+            0 => PIECE_BYTES + LINE_BYTES,
+            _ => 0,
+        });
+        self.append_time(now);
+        let out = &mut self.bytes;
+        text(out, "\",\"client.ip\":\"");
+        append_address(client.ip(), out);
+        text(out, "\",\"client.port\":");
+        number(out, client.port().into());
+        out.extend_from_slice(request);
+        text(out, ",\"http.response.status_code\":");
+        number(out, outcome.status.into());
+        text(out, ",\"http.response.body.bytes\":");
+        number(out, outcome.bytes);
+        text(out, ",\"event.duration\":");
+        number(
             out,
-            format_args!(
-                ",\"signpost.instance\":\"{instance}\",\"server.address\":\"{}\",\
-                 \"server.port\":{}",
-                address.ip(),
-                address.port(),
-            ),
+            u64::try_from(outcome.duration.as_nanos()).unwrap_or(u64::MAX),
         );
+        text(out, ",\"signpost.attempts\":");
+        number(out, outcome.attempts as u64);
+        text(out, ",\"signpost.version\":");
+        number(out, outcome.version);
+        if let Some(route) = outcome.route {
+            text(out, ",\"signpost.route\":\"");
+            escape(route, out);
+            text(out, "\"");
+        }
+        // Names of services and instances have nothing to escape.
+        if let Some(service) = outcome.service {
+            text(out, ",\"service.name\":\"");
+            text(out, service);
+            text(out, "\"");
+        }
+        if let Some((instance, address)) = outcome.instance {
+            text(out, ",\"signpost.instance\":\"");
+            text(out, instance);
+            text(out, "\",\"server.address\":\"");
+            append_address(address.ip(), out);
+            text(out, "\",\"server.port\":");
+            number(out, address.port().into());
+        }
+        if let Some(error) = outcome.error {
+            text(out, ",\"error.code\":\"");
+            text(out, error.code());
+            text(out, "\"");
+        }
+        text(out, "}\n");
     }
-    if let Some(error) = outcome.error {
-        append(out, format_args!(",\"error.code\":\"{}\"", error.code()));
+
+    /// Appends the begin of a line with the time, in microseconds.
+    fn append_time(&mut self, now: SystemTime) {
+        let since = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let (known, written) = &mut self.second;
+        if *known != since.as_secs() || written.is_empty() {
+            let second = SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs());
+            let formatted = humantime::format_rfc3339_seconds(second).to_string();
+            // All but the Z.
+            *written = formatted.trim_end_matches('Z').to_owned();
+            *known = since.as_secs();
+        }
+        text(&mut self.bytes, "{\"@timestamp\":\"");
+        text(&mut self.bytes, written);
+        let mut digits = *b".000000Z";
+        let mut left = since.subsec_micros();
+        for digit in digits[1..7].iter_mut().rev() {
+            *digit += (left % 10) as u8;
+            left /= 10;
+        }
+        self.bytes.extend_from_slice(&digits);
     }
-    out.extend_from_slice(b"}\n");
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, number: u64) {
+    text(out, itoa::Buffer::new().format(number));
 }
 
 /// Appends text in the form it has between the quotes of JSON.
 fn escape(text: &str, out: &mut Vec<u8>) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if text.as_bytes().iter().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     for character in text.chars() {
         match character {
             '"' | '\\' => out.extend_from_slice(&[b'\\', character as u8]),
@@ -236,15 +304,11 @@ fn escape(text: &str, out: &mut Vec<u8>) {
             _ => {
                 let mut units = [0; 2];
                 for unit in character.encode_utf16(&mut units) {
-                    append(out, format_args!("\\u{unit:04x}"));
+                    write!(out, "\\u{unit:04x}").expect("a vector takes all bytes");
                 }
             }
         }
     }
-}
-
-fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a vector takes all bytes");
 }
 
 #[cfg(test)]
@@ -257,7 +321,7 @@ mod tests {
         let head = b"GET /a\"b\\?q=\"1 HTTP/1.1\r\nHost: Web:80\r\n\r\n";
         let mut slots = slots();
         let request = Request::parse(head, &mut slots).unwrap();
-        let (mut part, mut line) = (Vec::new(), Vec::new());
+        let (mut part, mut lines) = (Vec::new(), Lines::default());
         begin(&request, Some(&RequestId::Kept("a\"b")), &mut part);
         let address = "127.0.0.1:9001".parse().unwrap();
         let outcome = Outcome {
@@ -272,10 +336,12 @@ mod tests {
             error: Some(Error::UpstreamReset),
         };
         let client = "192.0.2.1:5".parse().unwrap();
-        append_line(SystemTime::UNIX_EPOCH, client, &part, &outcome, &mut line);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_042);
+        lines.append(now, client, &part, &outcome);
+        let line = lines.take();
         assert!(line.ends_with(b"\n"));
         let document: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(document["@timestamp"], "1970-01-01T00:00:00.000000Z");
+        assert_eq!(document["@timestamp"], "1970-01-01T00:00:01.000042Z");
         assert_eq!(document["url.path"], "/a\"b\\");
         assert_eq!(document["url.query"], "q=\"1");
         assert_eq!(document["url.domain"], "Web");

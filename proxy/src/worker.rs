@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    mem,
     net::{IpAddr, SocketAddr},
     rc::{Rc, Weak},
     sync::Arc,
@@ -19,7 +18,7 @@ use tokio::{
 
 use crate::{
     Endpoint, RouteTable, Shared,
-    access_log::{self, Outcome, PIECE_BYTES},
+    access_log::{Lines, Outcome, PIECE_BYTES},
     gate::Gate,
     health,
     http::{
@@ -62,7 +61,7 @@ pub struct Worker {
     ids: RefCell<Ids>,
     buffers: RefCell<Vec<Buffer>>,
     outputs: RefCell<Vec<Vec<u8>>>,
-    lines: RefCell<Vec<u8>>,
+    lines: RefCell<Lines>,
     pub(crate) mirrors: Mirrors,
     pub(crate) pipes: Pipes,
     connections: Cell<usize>,
@@ -248,18 +247,19 @@ impl Worker {
     /// Adds a line to the access log.
     pub(crate) fn log(&self, client: SocketAddr, request: &[u8], outcome: &Outcome<'_>) {
         let mut lines = self.lines.borrow_mut();
-        access_log::append_line(SystemTime::now(), client, request, outcome, &mut lines);
+        lines.append(SystemTime::now(), client, request, outcome);
         if lines.len() >= PIECE_BYTES {
             self.flush(&mut lines);
         }
     }
 
-    fn flush(&self, lines: &mut Vec<u8>) {
+    fn flush(&self, lines: &mut Lines) {
+        let lines = lines.take();
         if lines.is_empty() {
             return;
         }
-        let dropped = memchr::memchr_iter(b'\n', lines).count() as u64;
-        if !self.shared.log().send(mem::take(lines)) {
+        let dropped = memchr::memchr_iter(b'\n', &lines).count() as u64;
+        if !self.shared.log().send(lines) {
             self.counters.log_lines_dropped.add(dropped);
         }
     }

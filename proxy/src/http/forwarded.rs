@@ -46,7 +46,7 @@ impl Sender {
 }
 
 /// Appends an address as text, for which formatting takes too long where there are many.
-fn append_address(address: IpAddr, out: &mut Vec<u8>) {
+pub(crate) fn append_address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
             let mut dot = &b""[..];
