@@ -19,15 +19,19 @@ pub(super) struct Bounded {
     /// Sorted by id.
     members: Vec<Member>,
     weights: Vec<u64>,
+    /// Their sum, at least 1.
+    all: u64,
 }
 
 impl Bounded {
     pub(super) fn build(balance: Box<dyn Balance>, bound: BoundedLoad, members: &[Member]) -> Self {
+        let weights: Vec<_> = effective_weights(members).map(u64::from).collect();
         Self {
             balance,
             bound,
             members: members.to_vec(),
-            weights: effective_weights(members).map(u64::from).collect(),
+            all: weights.iter().sum::<u64>().max(1),
+            weights,
         }
     }
 
@@ -37,9 +41,9 @@ impl Bounded {
         let Ok(place) = self.members.binary_search_by(id) else {
             return 0;
         };
-        let (weight, all) = (self.weights[place], self.weights.iter().sum::<u64>());
-        let share = u128::from(self.bound.percent()) * u128::from(total) * u128::from(weight);
-        let most = share.div_ceil(100 * u128::from(all.max(1)));
+        let weight = u128::from(self.weights[place]);
+        let share = u128::from(self.bound.percent()) * u128::from(total) * weight;
+        let most = share.div_ceil(100 * u128::from(self.all));
         u64::try_from(most).unwrap_or(u64::MAX)
     }
 }

@@ -46,10 +46,10 @@ impl Wishes {
 impl Maglev {
     pub(super) fn build(members: &[Member]) -> Self {
         let all = members.iter().zip(effective_weights(members));
-        let mut wishes: Vec<_> = (0_u16..)
-            .zip(all.take(MEMBERS_MAX))
+        let mut wishes: Vec<_> = (0..MEMBERS_MAX)
+            .zip(all)
             .filter(|(_, (_, weight))| *weight > 0)
-            .map(|(place, (member, weight))| Wishes::new(place, member, weight))
+            .map(|(place, (member, weight))| Wishes::new(place as u16, member, weight))
             .collect();
         Self {
             members: members.to_vec(),

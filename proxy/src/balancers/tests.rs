@@ -229,3 +229,21 @@ fn only_hashes_keep_requests_together() {
         );
     }
 }
+
+#[test]
+fn a_table_with_more_members_than_slots_is_filled() {
+    let endpoint = |n: usize| Member {
+        endpoint: Arc::new(Endpoint::new(
+            InstanceId::from_text(&format!("i{n}")),
+            "127.0.0.1:1".parse().unwrap(),
+        )),
+        weight: 1,
+    };
+    let all: Vec<_> = (0..70_000).map(endpoint).collect();
+    let balance = Balancer::from(Algorithm::Maglev).build(&all);
+    let request = Request {
+        hash: Some(u64::MAX),
+        ..Request::default()
+    };
+    assert!(balance.pick(&request).is_some());
+}
