@@ -190,4 +190,7 @@ fn a_token_is_needed_to_change_and_not_to_look() {
     };
     assert_eq!((put("s3cre"), put("s3cret")), (401, 201));
     assert_eq!(signpost.get("/v1/services").0, 200);
+    let drain = format!("{url}/drain");
+    assert_eq!(client::request("POST", &drain, "").0, 401);
+    assert_eq!(client::request("GET", &drain, "").0, 200);
 }

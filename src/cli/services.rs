@@ -85,8 +85,13 @@ fn health(health: &Value, instance: &Value) -> String {
 /// Says how an instance is, and how far it has come when it drains.
 fn state(instance: &Value) -> String {
     let state = text(&instance["state"]);
-    match instance["drain"]["phase"].as_str() {
-        Some(phase) => format!("{state} ({phase})"),
+    let drain = &instance["drain"];
+    let count = |what: &str| match drain[what].as_u64() {
+        None | Some(0) => String::new(),
+        Some(count) => format!(", {what} {count}"),
+    };
+    match drain["phase"].as_str() {
+        Some(phase) => format!("{state} ({phase}{}{})", count("requests"), count("tunnels")),
         None => state,
     }
 }
