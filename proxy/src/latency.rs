@@ -39,11 +39,16 @@ impl Latency {
         self.write(now, next);
     }
 
-    /// Takes how long an error took: it makes nobody faster.
+    /// Takes how long an error took: while errors come, they make nobody faster.
     pub(crate) fn hold(&self, now: u32, took: Duration) {
-        let (_, old) = self.read();
+        let (since, old) = self.read();
         let took = took.as_nanos() as u64 / 1_000;
-        self.write(now, took.max(old).max(1));
+        let held = match elapsed(now, since) {
+            passed if passed <= HALF_LIFE => old,
+            // What is long ago doesn't come back.
+            passed => half_lives(old, passed),
+        };
+        self.write(now, took.max(held).max(1));
     }
 
     /// Takes a failure for an answer that took long.
@@ -126,6 +131,8 @@ mod tests {
         latency.observe(0, 50 * MILLI);
         latency.hold(HALF_LIFE, MILLI);
         assert_eq!(latency.micros(HALF_LIFE), Some(50_000));
+        latency.hold(20 * HALF_LIFE, MILLI);
+        assert_eq!(latency.micros(20 * HALF_LIFE), Some(1_000), "long ago");
     }
 
     #[test]

@@ -12,6 +12,9 @@ const SLOTS: usize = 65_537;
 /// The most members that get slots, so that a place fits into a slot.
 const MEMBERS_MAX: usize = u16::MAX as usize;
 
+/// How many slots for each member are looked at for one that hasn't been tried.
+const NEAR_SLOTS: usize = 8;
+
 /// Looks requests up in a table in which every member has as many slots as its weight says.
 #[derive(Debug)]
 pub(super) struct Maglev {
@@ -102,9 +105,11 @@ impl Balance for Maglev {
         }
         let around = self.slots[start..].iter().chain(&self.slots[..start]);
         let endpoints = around.map(|place| &self.members[usize::from(*place)].endpoint);
-        let mut untried = endpoints.filter(|endpoint| !request.has_tried(endpoint));
+        // All are near one another in the table; where none of those is left, any will do.
+        let near = endpoints.take(NEAR_SLOTS * self.members.len());
+        let mut untried = near.filter(|endpoint| !request.has_tried(endpoint));
         untried
             .next()
-            .or_else(|| first_untried(&self.members, 0, request))
+            .or_else(|| first_untried(&self.members, usize::from(self.slots[start]), request))
     }
 }

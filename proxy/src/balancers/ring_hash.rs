@@ -15,7 +15,7 @@ const POINTS: u64 = 256;
 /// Gives a request to the member whose point follows its hash.
 ///
 /// A member's points depend on its id alone, so all processes agree, and with a member go and come
-/// only the requests that are its own.
+/// only the requests that are its own, as long as the greatest weight stays.
 #[derive(Debug)]
 pub(super) struct RingHash {
     members: Vec<Member>,

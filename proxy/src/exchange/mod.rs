@@ -105,6 +105,9 @@ pub(crate) struct Reply {
     pub(crate) keeps_upstream: bool,
     /// When the head of the response was there.
     pub(crate) answered: Instant,
+    /// When all of the request had been sent, or the answer had come before; unsaid where it went out
+    /// at once.
+    pub(crate) sent: Option<Instant>,
     /// When all was over.
     pub(crate) ended: Instant,
 }
@@ -143,6 +146,10 @@ struct Progress<'t> {
     sent: Cell<bool>,
     /// All of the request was sent.
     request_done: Cell<bool>,
+    /// Some of the request has yet to come from the client when the sending begins.
+    streams: bool,
+    /// When all of a request that streams was sent.
+    sent_at: Cell<Option<Instant>>,
     /// The client owes a piece of its body.
     awaits_client: Cell<bool>,
     /// The client waits for a 100 that it hasn't got.
@@ -176,6 +183,8 @@ pub(crate) async fn run(
         pipes: lines.pipes,
         sent: Cell::new(false),
         request_done: Cell::new(false),
+        streams: !outgoing.body.is_done(),
+        sent_at: Cell::new(None),
         awaits_client: Cell::new(false),
         awaits_continue: Cell::new(
             terms.expects_continue && outgoing.body.bytes() == 0 && lines.from_client.is_empty(),
@@ -212,7 +221,7 @@ pub(crate) async fn run(
         if sending {
             match send.as_mut().poll(cx) {
                 Poll::Ready(Ok(())) => {
-                    progress.request_done.set(true);
+                    progress.has_sent();
                     sending = false;
                 }
                 Poll::Ready(Err(SendFault::Upstream)) => sending = false,
@@ -236,6 +245,14 @@ impl Progress<'_> {
             None if !self.awaits_client.get() => self.terms.request,
             _ => self.terms.stream_idle,
         });
+    }
+
+    /// Notes that all of the request was sent.
+    fn has_sent(&self) {
+        self.request_done.set(true);
+        if self.streams {
+            self.sent_at.set(Some(Instant::now()));
+        }
     }
 
     /// Says that the client may send its body now, or does so already.

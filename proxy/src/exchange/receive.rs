@@ -49,6 +49,7 @@ pub(super) async fn receive(
             keeps_client: false,
             keeps_upstream: false,
             answered: now,
+            sent: None,
             ended: now,
         });
     };
@@ -281,6 +282,9 @@ fn read_response(
         keeps_client,
         keeps_upstream: response.keeps_alive() && !body.ends_by_close(),
         answered: now,
+        sent: progress
+            .streams
+            .then(|| progress.sent_at.get().unwrap_or(now)),
         ended: now,
     };
     Ok(Next::Final(body, reply))

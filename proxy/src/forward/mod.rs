@@ -289,8 +289,10 @@ impl Stream {
         self.outgoing.is_repeatable && (self.is_idempotent || self.retries.non_idempotent)
     }
 
-    /// Counts a response, and how long it took since the endpoint was asked.
+    /// Counts a response, and how long it took since the endpoint had been asked, which with a body that
+    /// is slow to come is later than when it began.
     fn judge(&self, worker: &Worker, endpoint: &Endpoint, reply: &Reply, begun: Instant) {
+        let begun = reply.sent.map_or(begun, |sent| sent.max(begun));
         let took = reply.answered.saturating_duration_since(begun);
         let (outcome, now) = (
             Outcome::of(reply.status, took),

@@ -356,3 +356,28 @@ fn a_server_that_reads_slowly_holds_the_client_back() {
     reads.wait();
     assert!(sending.join().unwrap().0.starts_with("HTTP/1.1 200 "));
 }
+
+#[test]
+fn a_client_that_sends_slowly_makes_no_instance_slow() {
+    let origin = Origin::start(|peer, _| {
+        while peer.next_head().is_some() {
+            assert_eq!(peer.text(5), "hello");
+            peer.send(OK);
+        }
+    });
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send("POST /a HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\n\r\nhel");
+    origin.received();
+    // This is how slow it is.
+    thread::sleep(std::time::Duration::from_millis(400));
+    client.send("lo");
+    assert_eq!(client.answer().1, "ok");
+    let table = proxy.shared.table();
+    let pool = table.pool(&"web".parse().unwrap()).unwrap();
+    let endpoint = pool.endpoints().next().unwrap();
+    let now = proxy.shared.millis(tokio::time::Instant::now());
+    let micros = || endpoint.speed().micros(now);
+    eventually("it is known", || micros().is_some());
+    assert!(micros() < Some(300_000), "{:?}", micros());
+}
