@@ -18,7 +18,7 @@ use crate::support::{
 
 /// How long clients may keep what DNS tells, and how long tunnels may go on after that.
 const CONFIG: &str = "[[dns.zones]]\ndomain = \"svc.internal\"\nttl = \"2s\"\n\
-                      [proxy.timeouts]\ninstance_drain = \"2s\"\n";
+                      [proxy]\nbalancer = \"round_robin\"\n[proxy.timeouts]\ninstance_drain = \"2s\"\n";
 
 /// A server that agrees to every upgrade, and says nothing more.
 fn switching() -> u16 {
