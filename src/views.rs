@@ -94,6 +94,11 @@ impl Views {
         lock(&self.drains).states(&table, service, Instant::now())
     }
 
+    /// Counts the instances that are gone and still have something to do, by service.
+    pub(crate) fn gone(&self) -> BTreeMap<ServiceName, usize> {
+        lock(&self.drains).gone()
+    }
+
     /// Returns the version that queries and requests see.
     pub(crate) fn version(&self) -> u64 {
         *self.version.borrow()

@@ -199,7 +199,7 @@ fn services_are_listed_for_people_and_for_programs() {
     };
     assert_eq!(
         text(&["services"]),
-        "SERVICE  AVAILABLE  INSTANCES\nweb      1          1\n"
+        "SERVICE  AVAILABLE  INSTANCES  DRAINING\nweb      1          1          0\n"
     );
     assert!(text(&["services", "web"]).contains("one       127.0.0.1  80     3"));
     let json: serde_json::Value = serde_json::from_str(&text(&["services", "-o", "json"])).unwrap();

@@ -139,6 +139,8 @@ fn a_tunnel_goes_on_for_a_limited_time_and_the_command_waits_for_it() {
         state(&signpost, "ws/a")["drain"]["phase"] == "finishing"
     });
     assert_eq!(state(&signpost, "ws/a")["drain"]["tunnels"], 1);
+    let (_, all) = signpost.get("/v1/services");
+    assert_eq!(all["services"][0]["draining"], 1, "{all}");
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).ok();
     assert!(rest.is_empty(), "{rest:?}");
@@ -152,6 +154,25 @@ fn a_tunnel_goes_on_for_a_limited_time_and_the_command_waits_for_it() {
         "{text}"
     );
     assert_eq!(lines.last(), Some(&"ws/a: nothing is left"), "{text}");
+}
+
+#[test]
+fn a_service_that_is_gone_is_listed_while_it_has_something_to_do() {
+    let signpost = Signpost::start("");
+    let registration = format!(r#"{{"address": "127.0.0.1", "port": {}}}"#, switching());
+    signpost.put("ws", "a", &registration);
+    let stream = tunnel(&signpost);
+    signpost.delete("ws", "a");
+    let listed = || signpost.get("/v1/services").1;
+    eventually("the tunnel is what is left", || {
+        let all = listed();
+        all["gone"]["ws"] == 1 && all["services"].as_array().unwrap().is_empty()
+    });
+    let table = String::from_utf8(signpost.verb(&["services"]).stdout).unwrap();
+    let row: Vec<_> = table.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(row, ["ws", "0", "0", "1"], "{table}");
+    drop(stream);
+    eventually("nothing is left", || listed()["gone"].is_null());
 }
 
 #[test]

@@ -249,6 +249,24 @@ impl Drains {
         states
     }
 
+    /// Counts the instances that are gone, or moved, and still have something to do, by service.
+    pub fn gone(&self) -> BTreeMap<ServiceName, usize> {
+        let mut gone: BTreeMap<_, usize> = BTreeMap::new();
+        let left = self.left.values().chain(&self.ended);
+        for left in left.filter(|left| self.is_gone(left)) {
+            *gone.entry(left.service.clone()).or_default() += 1;
+        }
+        gone
+    }
+
+    /// Tells whether an endpoint has something to do and no instance says so.
+    fn is_gone(&self, left: &Left) -> bool {
+        let service = self.snapshot.service(left.service.as_str());
+        let instance = service.and_then(|service| service.instance(&left.endpoint.id));
+        let drains = instance.is_some_and(|instance| instance.state == State::Draining);
+        !drains && left.endpoint.in_flight() > 0 && !left.is_there(&self.view)
+    }
+
     /// Notes who has begun to drain, and forgets who drains no more.
     fn renew(
         &mut self,

@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::{
     RouteTable,
-    config::{self, Subset},
+    config::{self, Distance, Subset},
     http,
     pool::{self, Pool},
-    route::{self, Matched, action::Action, facets::Facets, rule::Rule},
+    route::{self, Matched, action::Action, facets::Facets, routes::Routes, rule::Rule},
 };
 
 /// Describes a request that is to be explained.
@@ -81,7 +81,7 @@ pub struct RouteVerdict {
 }
 
 /// Shows an instance that is asked, and how it does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndpointState {
     /// Its id.
     pub id: InstanceId,
@@ -93,6 +93,13 @@ pub struct EndpointState {
     pub weight: u16,
     /// The lowest number is asked first.
     pub priority: u16,
+    /// How near it is, where the configuration says where signpost stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Distance>,
+    /// How long it takes to answer as the balancer `p2c` counts it, in milliseconds; nothing while
+    /// nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
     /// Requests it is busy with.
     pub in_flight: u64,
     /// How many times it was asked.
@@ -117,8 +124,9 @@ pub struct LeftOut {
 }
 
 impl RouteTable {
-    /// Explains where a request goes; `snapshot` is the one that the table was made of.
-    pub fn explain(&self, sample: &Sample, snapshot: &Snapshot) -> Explanation {
+    /// Explains where a request goes; `snapshot` is the one that the table was made of, and `now` is in
+    /// milliseconds, as latencies are counted.
+    pub(crate) fn explain(&self, sample: &Sample, snapshot: &Snapshot, now: u32) -> Explanation {
         let host = sample.host.as_str();
         let host = http::host::host(host).unwrap_or(host).to_ascii_lowercase();
         let (path, query) = match sample.path.split_once('?') {
@@ -171,15 +179,18 @@ impl RouteTable {
             path: path.to_owned(),
             host,
         };
+        let seen = Seen {
+            snapshot,
+            routes: self.routes(),
+            now,
+        };
         match matched {
             None => {}
-            Some(Matched::Named(pool)) => {
-                explanation.show(&pool.service, None, Some(pool), snapshot)
-            }
+            Some(Matched::Named(pool)) => explanation.show(&pool.service, None, Some(pool), seen),
             Some(Matched::Rule(rule)) => {
                 for target in rule.action.targets() {
                     let (pool, subset) = (self.pool_of(target), target.subset.as_deref());
-                    explanation.show(&target.service, subset, pool, snapshot);
+                    explanation.show(&target.service, subset, pool, seen);
                 }
             }
         }
@@ -229,6 +240,15 @@ fn to(service: &ServiceName, share: Option<u32>, pool: Option<&Arc<Pool>>) -> St
     }
 }
 
+/// What instances are shown by.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    snapshot: &'a Snapshot,
+    routes: &'a Routes,
+    /// In milliseconds.
+    now: u32,
+}
+
 impl Explanation {
     /// Lists the instances of a service: those that are asked, and the others.
     fn show(
@@ -236,10 +256,10 @@ impl Explanation {
         service: &ServiceName,
         subset: Option<&Subset>,
         pool: Option<&Arc<Pool>>,
-        snapshot: &Snapshot,
+        seen: Seen<'_>,
     ) {
         self.service.get_or_insert_with(|| service.clone());
-        let (Some(service), Some(pool)) = (snapshot.service(service.as_str()), pool) else {
+        let (Some(service), Some(pool)) = (seen.snapshot.service(service.as_str()), pool) else {
             return;
         };
         for instance in &service.instances {
@@ -251,6 +271,10 @@ impl Explanation {
                     address: endpoint.address,
                     weight: instance.weight,
                     priority,
+                    distance: seen.routes.distance(instance),
+                    latency_ms: endpoint
+                        .latency(seen.now)
+                        .map(|micros| micros as f64 / 1_000.0),
                     in_flight: endpoint.in_flight(),
                     requests: endpoint.requests(),
                     failures: endpoint.failures(),

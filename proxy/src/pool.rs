@@ -12,13 +12,13 @@ use registry::{Instance, Protocol, Service, ServiceName, State, Weights};
 use smallvec::SmallVec;
 
 use crate::{
-    Algorithm, Balancer, Endpoint, Locality,
+    Algorithm, Balancer, Distance, Endpoint, Locality,
     balancers::{Balance, Member, Request, mix},
     circuit::Circuit,
 };
 
-/// How many distances there are: the same zone, the same region, elsewhere.
-const DISTANCES: usize = 3;
+/// How many distances there are.
+const DISTANCES: usize = Distance::ALL.len();
 
 /// One more than 32 random bits may be.
 const ALL_BITS: u64 = 1 << 32;
@@ -70,7 +70,7 @@ impl Pool {
     /// Builds the pool of a service; what `previous` has at the same address keeps its counters.
     pub(crate) fn build(service: &Service, wish: Wish<'_>, previous: Option<&Self>) -> Self {
         let weights = Weights::of(service.available().map(|one| (&**one, one.observation)));
-        let mut members: Vec<(u16, u8, Member)> = service
+        let mut members: Vec<(u16, Distance, Member)> = service
             .instances
             .iter()
             .filter_map(|instance| {
@@ -195,9 +195,9 @@ impl Pool {
 }
 
 impl Tier {
-    fn build(all: &[(u16, u8, Member)], service: &Service, wish: Wish<'_>) -> Self {
+    fn build(all: &[(u16, Distance, Member)], service: &Service, wish: Wish<'_>) -> Self {
         let priority = all[0].0;
-        let members = |distance: Option<u8>| -> Vec<Member> {
+        let members = |distance: Option<Distance>| -> Vec<Member> {
             let chosen = all
                 .iter()
                 .filter(|(_, one, _)| distance.is_none_or(|distance| *one == distance));
@@ -224,14 +224,17 @@ impl Tier {
             one.state == State::Up && one.priority == priority && place(one).is_some()
         });
         let mut counts = [(0_u64, 0_u64); DISTANCES];
-        expected.for_each(|one| counts[usize::from(wish.locality.distance(one))].1 += 1);
+        expected.for_each(|one| counts[wish.locality.distance(one) as usize].1 += 1);
         all.iter()
-            .for_each(|(_, distance, _)| counts[usize::from(*distance)].0 += 1);
+            .for_each(|(_, distance, _)| counts[*distance as usize].0 += 1);
         let bounds = spill_over(counts, wish.locality.overprovisioning);
-        let levels = (0..).zip(bounds).filter_map(|(distance, below)| {
-            let members = members(Some(distance));
-            (!members.is_empty()).then(|| level(below, &members))
-        });
+        let levels = Distance::ALL
+            .into_iter()
+            .zip(bounds)
+            .filter_map(|(distance, below)| {
+                let members = members(Some(distance));
+                (!members.is_empty()).then(|| level(below, &members))
+            });
         Self {
             priority,
             levels: levels.collect(),

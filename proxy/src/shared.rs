@@ -10,11 +10,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use registry::ServiceName;
+use registry::{ServiceName, Snapshot};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    AccessLog, Config, Endpoint, Limits, Listener, Metrics, Retries, RouteTable, Timeouts,
+    AccessLog, Config, Endpoint, Explanation, Limits, Listener, Metrics, Retries, RouteTable,
+    Sample, Timeouts,
     health::{Alert, Outcome},
     http::marks::Marks,
     sticky::Keys,
@@ -109,6 +110,12 @@ impl Shared {
     /// Returns the route table that new requests use.
     pub fn table(&self) -> Arc<RouteTable> {
         self.table.load_full()
+    }
+
+    /// Explains where a request goes; `snapshot` is the one that the table was made of.
+    pub fn explain(&self, sample: &Sample, snapshot: &Snapshot) -> Explanation {
+        let now = self.millis(Instant::now());
+        self.table().explain(sample, snapshot, now)
     }
 
     /// Returns the numbers, to be registered with a registry of metrics.

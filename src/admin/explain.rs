@@ -65,8 +65,8 @@ struct Explained {
 pub(super) async fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Problem> {
     let sample = sample(query).map_err(Problem::bad_request)?;
     let snapshot = admin.controls.snapshot();
-    let table = admin.views.proxy().table();
-    let route = aside(move || table.explain(&sample, &snapshot)).await?;
+    let proxy = Arc::clone(admin.views.proxy());
+    let route = aside(move || proxy.explain(&sample, &snapshot)).await?;
     let health = match &route.service {
         Some(service) => admin.health.show(service).await,
         None => None,

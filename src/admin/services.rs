@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode};
 use proxy::{DrainState, ServiceHealth};
-use registry::{Instance, InstanceId, Service, ServiceName, Snapshot};
+use registry::{Instance, InstanceId, Service, ServiceName, Snapshot, State};
 use serde::Serialize;
 
 use super::{
@@ -26,6 +26,9 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(300);
 struct List<'a> {
     version: u64,
     services: Vec<Summary<'a>>,
+    /// Services that no source knows any more, with how many instances still have something to do.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    gone: BTreeMap<ServiceName, usize>,
 }
 
 #[derive(Serialize)]
@@ -33,6 +36,8 @@ struct Summary<'a> {
     name: &'a str,
     instances: usize,
     available: usize,
+    /// Those that drain, and those that are gone and have something to do.
+    draining: usize,
     /// Health is not believed, as too few would be left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     fail_open: bool,
@@ -92,6 +97,8 @@ fn is_zero(number: &usize) -> bool {
 pub(super) fn list(admin: &Admin) -> Response<Body> {
     let snapshot = admin.controls.snapshot();
     let services = snapshot.services().values();
+    let mut gone = admin.views.gone();
+    let drain = |instance: &&Arc<Instance>| instance.state == State::Draining;
     let list = List {
         version: snapshot.version(),
         services: services
@@ -99,9 +106,12 @@ pub(super) fn list(admin: &Admin) -> Response<Body> {
                 name: service.name.as_str(),
                 instances: service.instances.len(),
                 available: service.available().count(),
+                draining: service.instances.iter().filter(drain).count()
+                    + gone.remove(&service.name).unwrap_or_default(),
                 fail_open: admin.health.fail_open(service.name.as_str()),
             })
             .collect(),
+        gone,
     };
     indexed(body::json(StatusCode::OK, &list), snapshot.version())
 }

@@ -32,13 +32,18 @@ impl Services {
 }
 
 fn services(value: &Value) -> String {
-    let mut rows = vec![row(&["SERVICE", "AVAILABLE", "INSTANCES"])];
+    let mut rows = vec![row(&["SERVICE", "AVAILABLE", "INSTANCES", "DRAINING"])];
     for service in items(&value["services"]) {
         rows.push(vec![
             text(&service["name"]),
             text(&service["available"]),
             text(&service["instances"]),
+            text(&service["draining"]),
         ]);
+    }
+    for (name, draining) in value["gone"].as_object().into_iter().flatten() {
+        let none = || "0".to_owned();
+        rows.push(vec![name.clone(), none(), none(), text(draining)]);
     }
     table(&rows)
 }

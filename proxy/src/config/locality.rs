@@ -17,6 +17,23 @@ pub struct Locality {
     pub overprovisioning: f64,
 }
 
+/// Says how near an instance is; the nearer come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distance {
+    /// In the same zone.
+    SameZone,
+    /// In the same region.
+    SameRegion,
+    /// Anywhere else.
+    Elsewhere,
+}
+
+impl Distance {
+    /// Every distance, the nearest first.
+    pub(crate) const ALL: [Self; 3] = [Self::SameZone, Self::SameRegion, Self::Elsewhere];
+}
+
 impl Default for Locality {
     fn default() -> Self {
         Self {
@@ -33,10 +50,10 @@ impl Locality {
         self.region.is_none() && self.zone.is_none()
     }
 
-    /// Returns how far away an instance is: 0 in the same zone, 1 in the same region, 2 elsewhere.
+    /// Returns how far away an instance is.
     ///
     /// Of an instance that doesn't say where it is, nothing near is believed.
-    pub(crate) fn distance(&self, instance: &Instance) -> u8 {
+    pub(crate) fn distance(&self, instance: &Instance) -> Distance {
         let theirs = instance.locality.as_deref();
         let region = theirs.and_then(|theirs| theirs.region.as_deref());
         let zone = theirs.and_then(|theirs| theirs.zone.as_deref());
@@ -45,10 +62,10 @@ impl Locality {
             None => true,
         };
         match (is_same(&self.region, region), is_same(&self.zone, zone)) {
-            (true, true) => 0,
+            (true, true) => Distance::SameZone,
             // Without a region there is nothing between the zone and the rest.
-            (true, false) if self.region.is_some() => 1,
-            _ => 2,
+            (true, false) if self.region.is_some() => Distance::SameRegion,
+            _ => Distance::Elsewhere,
         }
     }
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     limits::Limits,
     listener::{Listener, Protocol},
-    locality::Locality,
+    locality::{Distance, Locality},
     path::{DotSegments, EncodedSlash, PathRules},
     retries::{Retries, Statuses},
     route::{

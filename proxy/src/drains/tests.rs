@@ -191,6 +191,21 @@ fn who_was_never_up_is_known_to_nobody() {
 }
 
 #[test]
+fn who_is_gone_and_busy_is_counted_and_who_is_idle_is_not() {
+    let mut world = World::new(web(&[("a", State::Up), ("b", State::Up), ("c", State::Up)]));
+    let requests = ["a", "c"].map(|id| world.endpoint(id).unwrap().begin());
+    // One that drains is there to be counted.
+    world.set(Some(web(&[("c", State::Draining)])), 1);
+    world.pass(50);
+    let name: ServiceName = "web".parse().unwrap();
+    assert_eq!(world.drains.gone(), BTreeMap::from([(name.clone(), 1)]));
+    world.set(None, 51);
+    assert_eq!(world.drains.gone(), BTreeMap::from([(name, 2)]));
+    drop(requests);
+    assert!(world.drains.gone().is_empty());
+}
+
+#[test]
 fn those_who_have_left_and_have_nothing_to_do_are_forgotten() {
     let mut world = World::new(web(&[("a", State::Up)]));
     for second in 0..500 {

@@ -18,7 +18,7 @@ fn an_explanation_names_who_is_asked_and_who_is_left_out_and_why() {
     )
     .unwrap();
     let table = RouteTable::build(&config, &[], &snapshot, None);
-    let explained = table.explain(&Sample::new("Web:80", "/a/b?c"), &snapshot);
+    let explained = table.explain(&Sample::new("Web:80", "/a/b?c"), &snapshot, 0);
     let reasons: Vec<_> = explained.routes.iter().map(|route| route.reason).collect();
     assert_eq!(
         reasons,
@@ -39,7 +39,7 @@ fn an_explanation_names_who_is_asked_and_who_is_left_out_and_why() {
     let document = serde_json::to_value(&explained).unwrap();
     assert_eq!(document["routes"][1]["path_prefix"], "/a/b");
     assert_eq!(document["routes"][1]["index"], 2);
-    let nowhere = table.explain(&Sample::new("nobody", "/"), &snapshot);
+    let nowhere = table.explain(&Sample::new("nobody", "/"), &snapshot, 0);
     assert!(nowhere.verdict.starts_with("404"), "{}", nowhere.verdict);
 }
 
@@ -57,7 +57,7 @@ fn each_route_says_which_of_its_conditions_does_not_hold() {
     let snapshot = testing::snapshot(3, []);
     let table = RouteTable::build(&config, &[], &snapshot, None);
     let reasons = |sample: &Sample| {
-        let explained = table.explain(sample, &snapshot).routes.into_iter();
+        let explained = table.explain(sample, &snapshot, 0).routes.into_iter();
         let reasons = explained.map(|route| (route.index, route.reason));
         reasons.collect::<Vec<_>>()
     };
@@ -104,7 +104,7 @@ fn what_a_route_does_is_said() {
     let instances = [old, testing::instance("b", "127.0.0.1", 2)];
     let snapshot = testing::snapshot(3, [testing::service_of("web", instances)]);
     let table = RouteTable::build(&config, &[], &snapshot, None);
-    let explain = |path: &str| table.explain(&Sample::new("x", path), &snapshot);
+    let explain = |path: &str| table.explain(&Sample::new("x", path), &snapshot, 0);
     let split = explain("/split");
     assert_eq!(
         split.verdict,
@@ -131,4 +131,36 @@ fn what_a_route_does_is_said() {
         document.contains("Authorization") && !document.contains("abc"),
         "{document}"
     );
+}
+
+#[test]
+fn an_explanation_says_how_near_and_how_fast_instances_are() {
+    let mut near = testing::instance("a", "127.0.0.1", 1);
+    near.locality = Some(Box::new(registry::Locality {
+        region: None,
+        zone: Some("z1".into()),
+    }));
+    let instances = [near, testing::instance("b", "127.0.0.1", 2)];
+    let snapshot = testing::snapshot(1, [testing::service_of("web", instances)]);
+    let explain = |config: &str| {
+        let config: Config = toml::from_str(config).unwrap();
+        let table = RouteTable::build(&config, &[], &snapshot, None);
+        let service = "web".parse().unwrap();
+        let mut endpoints = table.pool(&service).unwrap().endpoints();
+        let took = std::time::Duration::from_micros(1_500);
+        endpoints.next().unwrap().speed().observe(7, took);
+        let explained = table.explain(&Sample::new("web", "/"), &snapshot, 7);
+        let shown = explained.endpoints.into_iter();
+        shown
+            .map(|one| (one.distance, one.latency_ms))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        explain("locality = { zone = 'z1' }"),
+        [
+            (Some(Distance::SameZone), Some(1.5)),
+            (Some(Distance::Elsewhere), None)
+        ]
+    );
+    assert_eq!(explain(""), [(None, Some(1.5)), (None, None)]);
 }

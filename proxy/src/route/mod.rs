@@ -11,7 +11,7 @@ pub(crate) mod path;
 pub(crate) mod pattern;
 mod pools;
 pub(crate) mod redirect;
-mod routes;
+pub(crate) mod routes;
 pub(crate) mod rule;
 
 use std::{net::Ipv4Addr, sync::Arc};

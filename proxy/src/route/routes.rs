@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
-use registry::ServiceName;
+use registry::{Instance, ServiceName};
 use smallvec::SmallVec;
 
 use super::{facets::Facets, index::Index, rule::Rule};
 use crate::{
-    Balancer, CircuitLimits, Config, Locality,
+    Balancer, CircuitLimits, Config, Distance, Locality,
     config::{self, PathRules, Subset},
     pool::Wish,
 };
@@ -96,6 +96,11 @@ impl Routes {
             balancers: &wants.balancers,
             locality: &self.locality,
         }
+    }
+
+    /// Returns how near an instance is; `None` where nobody said where signpost stands.
+    pub(crate) fn distance(&self, instance: &Instance) -> Option<Distance> {
+        (!self.locality.is_nowhere()).then(|| self.locality.distance(instance))
     }
 
     /// Returns how much a service is given at a time.

@@ -199,7 +199,6 @@ fn no_request_is_lost_while_instances_come_and_go() {
         let snapshot = proxy.snapshot.lock().unwrap();
         let explained = proxy
             .shared
-            .table()
             .explain(&crate::Sample::new(name, "/"), &snapshot);
         assert!(
             explained

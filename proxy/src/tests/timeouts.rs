@@ -107,7 +107,6 @@ fn a_client_told_nothing_owes_no_body() {
     let snapshot = proxy.snapshot.lock().unwrap();
     let explained = proxy
         .shared
-        .table()
         .explain(&crate::Sample::new("web", "/"), &snapshot);
     assert_eq!(explained.endpoints[0].failures, 1);
 }
