@@ -6,11 +6,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Holds a length of time, written `"30s"`, `"1m30s"` or `"250ms"`.
 ///
-/// A number without a unit is refused: seconds and milliseconds are too easily confused.
+/// A number without a unit is refused: seconds and milliseconds are too easily confused. More than a
+/// hundred years ([`Duration::MAX`]) is refused, too: no clock could add it to the time that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Duration(time::Duration);
 
 impl Duration {
+    /// The longest that a configuration may say, a hundred years.
+    pub const MAX: Self = Self::from_secs(100 * 365 * 24 * 3600);
+
     /// Creates a duration of `seconds` seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(time::Duration::from_secs(seconds))
@@ -42,9 +46,15 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_duration(text).map(Self).map_err(|error| {
+        let duration = humantime::parse_duration(text).map(Self).map_err(|error| {
             format!("`{text}` is not a duration such as \"30s\" or \"1m30s\": {error}")
-        })
+        })?;
+        match duration > Self::MAX {
+            true => Err(format!(
+                "`{text}` is more than a hundred years (\"36500d\")"
+            )),
+            false => Ok(duration),
+        }
     }
 }
 
@@ -77,6 +87,15 @@ mod tests {
         assert_eq!("1m30s".parse(), Ok(Duration::from_secs(90)));
         assert_eq!("250ms".parse(), Ok(Duration::from_millis(250)));
         assert_eq!(Duration::from_secs(90).to_string(), "1m 30s");
+    }
+
+    #[test]
+    fn refuses_what_no_clock_could_add() {
+        assert_eq!("36500d".parse(), Ok(Duration::MAX));
+        for long in ["36501d", "500000000000y"] {
+            let error = long.parse::<Duration>().unwrap_err();
+            assert!(error.contains("more than a hundred years"), "{error}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! leads from a host, a path in its normal form and what else routes look at to a route's action:
 //! mostly a service's pool of [`Endpoint`]s, among which a [`Balancer`] chooses. Tables share what
 //! they have in common, and all have the same endpoints with the same counters, so a change of
-//! membership costs what it changes. [`RouteTable::explain`] says why a request goes where it goes,
+//! membership costs what it changes. [`Shared::explain`] says why a request goes where it goes,
 //! [`Drains`] follow the instances that leave. All of this is pure, and so is `http`, which reads
 //! and writes HTTP/1.1 on bytes.
 //!
