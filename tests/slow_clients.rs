@@ -33,8 +33,9 @@ const GRACE: Duration = Duration::from_secs(8);
 /// How often a slow client sends another byte of its head.
 const DRIP: Duration = Duration::from_millis(100);
 
-/// More than all buffers between server and client hold.
-const LARGE_BYTES: usize = 16 << 20;
+/// More than all buffers between server and client hold, two that are sent from and two that are read
+/// into, which may grow to 32 MiB each.
+const LARGE_BYTES: usize = 128 << 20;
 
 /// The most memory that a slow client may cost the proxy, on average: a reader's buffer of 64 KiB, and
 /// some more of 16 KiB.
