@@ -101,7 +101,7 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 27] = [
+const TABLES: [(&str, &str); 28] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
@@ -130,6 +130,7 @@ const TABLES: [(&str, &str); 27] = [
     ("[registry]", "## `[registry]`"),
     ("[registry.limits]", "### `[registry.limits]`"),
     ("[sources.NAME.zookeeper]", "### `[sources.NAME.zookeeper]`"),
+    ("[sources.NAME.mesos]", "### `[sources.NAME.mesos]`"),
     ("[sources.NAME.file]", "### `[sources.NAME.file]`"),
     ("[sources.NAME.store]", "### `[sources.NAME.store]`"),
 ];

@@ -9,8 +9,8 @@
 //! cannot in a function that returns [`Problem`]s: a key path and a reason, without a file. The
 //! [`Document`] knows where the key stands and makes an [`Error`] of each.
 //!
-//! [`Watcher`] says when a file or a directory has changed. [`Duration`], [`Size`] and [`Secret`] are the
-//! words that the crates' structs share.
+//! [`Watcher`] says when a file or a directory has changed. [`Duration`], [`Size`], [`Secret`] and
+//! [`ClientTls`] are the words that the crates' structs share.
 
 mod document;
 mod duration;
@@ -19,6 +19,7 @@ mod error;
 mod position;
 mod secret;
 mod size;
+mod tls;
 mod watch;
 
 pub use document::Document;
@@ -27,4 +28,5 @@ pub use environment::Environment;
 pub use error::{Error, Errors, Problem};
 pub use secret::Secret;
 pub use size::Size;
+pub use tls::ClientTls;
 pub use watch::{WatchError, Watcher};

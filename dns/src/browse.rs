@@ -111,7 +111,7 @@ fn list_of_kinds() -> Result<Name, TooLong> {
 fn places(words: &Words, service: Option<&Service>) -> BTreeSet<(Name, Name)> {
     let mut places = BTreeSet::new();
     if let Some(service) = service {
-        words.scheme.names().browse(service, &mut |found| {
+        words.names().browse(service, &mut |found| {
             let target = words.absolute(&found.target);
             if words.exclusion(found.instance).is_none() {
                 places.extend(target.map(|target| (found.kind, target)));

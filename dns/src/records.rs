@@ -68,12 +68,13 @@ impl<'a> View<'a> {
                 sets.extend(self.svcb_set(service, words));
                 sets
             }
-            View::MainPorts(_) | View::NamedPorts(..) => {
+            View::MainPorts(_) | View::NamedPorts(..) | View::AllPorts { .. } => {
                 let weights = self.weights(service, words);
-                let records: Vec<_> = self
+                let mut records: Vec<_> = self
                     .selected(service, words)
-                    .filter_map(|instance| self.srv(service, instance, words, weights))
+                    .flat_map(|instance| self.srv(service, instance, words, weights))
                     .collect();
+                unite(&mut records);
                 let svcb = self.svcb_set(service, words);
                 rrset::srv(&records, ttl).into_iter().chain(svcb).collect()
             }
@@ -91,8 +92,8 @@ impl<'a> View<'a> {
                 let omitted = self.omission(instance, words).is_some();
                 let weights = self.weights(service, words);
                 let srv = self.srv(service, instance, words, weights);
-                let srv = srv.filter(|_| !omitted);
-                let srv = rrset::srv(&Vec::from_iter(srv), ttl);
+                let srv: Vec<_> = srv.into_iter().filter(|_| !omitted).collect();
+                let srv = rrset::srv(&srv, ttl);
                 let txt = rrset::txt(&instance.attributes, ttl);
                 srv.into_iter().chain([txt]).collect()
             }
@@ -121,23 +122,29 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Makes an instance's SRV record, where it has such a port and a name that DNS can carry.
+    /// Makes an instance's SRV records, where it has such ports and a name that DNS can carry.
     pub(crate) fn srv<'b>(
         self,
         service: &Service,
         instance: &'b Instance,
         words: &Words,
         weights: Weights,
-    ) -> Option<Srv<'b>> {
-        let port = self.port(instance)?.number;
-        let (target, addresses) = words.target(service, instance)?;
-        Some(Srv {
-            priority: instance.priority,
-            weight: weights.weight(instance, instance.observation.told()),
-            port,
-            target,
-            addresses,
-        })
+    ) -> SmallVec<[Srv<'b>; 1]> {
+        let mut records = SmallVec::new();
+        for port in self.ports(instance) {
+            // Only who has a port needs a target.
+            let Some((target, addresses)) = words.target(service, instance) else {
+                break;
+            };
+            records.push(Srv {
+                priority: instance.priority,
+                weight: weights.weight(instance, instance.observation.told()),
+                port: port.number,
+                target,
+                addresses,
+            });
+        }
+        records
     }
 
     /// Makes the records that say where an instance speaks HTTP.
@@ -153,7 +160,9 @@ impl<'a> View<'a> {
                 let port = self.port(instance);
                 port.and_then(http::behind).into_iter().collect()
             }
-            View::MainPorts(_) | View::Instance(_) | View::Browsed(..) => SmallVec::new(),
+            View::MainPorts(_) | View::AllPorts { .. } | View::Instance(_) | View::Browsed(..) => {
+                SmallVec::new()
+            }
         };
         endpoints.into_iter().filter_map(move |endpoint| {
             let (target, addresses) = words.target(service, instance)?;
@@ -195,7 +204,9 @@ impl<'a> View<'a> {
                 nowhere.then_some(Omission::Excluded(Exclusion::Unresolved))
             }
             (_, Some(exclusion)) => Some(Omission::Excluded(exclusion)),
-            (View::MainPorts(protocol), None) if self.port(instance).is_none() => {
+            (View::MainPorts(protocol) | View::AllPorts { protocol, .. }, None)
+                if self.port(instance).is_none() =>
+            {
                 Some(Omission::NoPort(protocol))
             }
             (View::NamedPorts(protocol, name), None) if self.port(instance).is_none() => {
@@ -209,23 +220,62 @@ impl<'a> View<'a> {
     fn claim(self) -> Claim {
         match self {
             View::Addresses => Claim::Addresses,
-            View::MainPorts(_) | View::NamedPorts(..) => Claim::Ports,
+            View::MainPorts(_) | View::NamedPorts(..) | View::AllPorts { .. } => Claim::Ports,
             View::Instance(_) => Claim::Instance,
             View::Browsed(..) => Claim::Browsed,
         }
     }
 
-    /// Returns the port that an instance's SRV record has.
+    /// Returns the port that an instance's SRV record has; the first where there are several.
     pub(crate) fn port(self, instance: &Instance) -> Option<&Port> {
-        match self {
+        self.ports(instance).next()
+    }
+
+    /// Lists the ports that an instance's SRV records have.
+    fn ports(self, instance: &Instance) -> impl Iterator<Item = &Port> {
+        let all = match self {
+            View::AllPorts { only, .. } => {
+                let fits = |(key, has)| instance.attributes.contains_key(key) == has;
+                only.is_none_or(fits)
+            }
+            _ => false,
+        };
+        let one = match self {
             View::MainPorts(protocol) => instance.main_port(protocol),
             View::NamedPorts(protocol, name) | View::Browsed(protocol, name, _) => instance
                 .ports
                 .iter()
                 .find(|port| port.protocol == protocol && port.name.as_ref() == Some(name)),
-            View::Addresses | View::Instance(_) => None,
+            View::Addresses | View::Instance(_) | View::AllPorts { .. } => None,
+        };
+        let of_all = instance.ports.iter().filter(move |port| match self {
+            View::AllPorts { protocol, .. } => all && port.protocol == protocol,
+            _ => false,
+        });
+        one.into_iter().chain(of_all)
+    }
+}
+
+/// Leaves one of the records that say the same: what leads to a name that instances share.
+///
+/// The addresses of the others are at that name too, so none go with it.
+fn unite(records: &mut Vec<Srv<'_>>) {
+    let shared = records
+        .windows(2)
+        .any(|pair| pair[0].target == pair[1].target);
+    if !shared {
+        return;
+    }
+    let mut united: Vec<Srv<'_>> = Vec::new();
+    for record in records.drain(..) {
+        let says = |one: &Srv<'_>| (one.priority, one.port) == (record.priority, record.port);
+        let mut same = united.iter_mut();
+        match same.find(|one| says(one) && one.target == record.target) {
+            Some(one) => one.addresses = &[],
+            None => united.push(record),
         }
     }
+    *records = united;
 }
 
 /// Lists an instance's addresses, with its weight in hundredths.
@@ -303,7 +353,7 @@ impl Words {
         if self.alias(instance).is_some() {
             return None;
         }
-        self.absolute(&self.scheme.names().instance(service, instance)?)
+        self.absolute(&self.names().instance(service, instance)?)
     }
 
     /// Returns the absolute form of a name in the zone, if DNS can carry it and no other zone is asked

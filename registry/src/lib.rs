@@ -21,6 +21,7 @@ mod config;
 mod controls;
 pub mod formats;
 mod hosts;
+mod http;
 mod instance;
 mod limits;
 mod machine;
@@ -44,6 +45,7 @@ mod weights;
 pub use backoff::Backoff;
 pub use config::Config;
 pub use controls::{Controls, Stopped};
+pub use http::{Login, LoginScheme};
 pub use instance::{
     Addresses, Exclusion, Instance, Locality, Origin, Port, Ports, Protocol, State, Timestamp,
 };

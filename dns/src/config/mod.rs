@@ -150,6 +150,10 @@ impl Config {
                 let reason = "without a source the zone has nothing; without the key it has all";
                 problem(format!("zones[{index}].sources"), reason.to_owned());
             }
+            if zone.rfc952 && !zone.scheme.has_rfc952() {
+                let reason = "the zone's scheme knows no such labels; `mesos` does";
+                problem(format!("zones[{index}].rfc952"), reason.to_owned());
+            }
             let ttls = [("ttl", zone.ttl), ("negative_ttl", zone.negative_ttl)];
             for (key, ttl) in ttls {
                 if let Err(reason) = check_ttl(ttl) {

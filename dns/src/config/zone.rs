@@ -15,6 +15,10 @@ pub struct ZoneConfig {
     /// How services become names.
     #[serde(default)]
     pub scheme: Scheme,
+    /// Whether labels have the form of RFC 952 (they start with a letter and have up to 24 bytes), in the
+    /// schemes that know it.
+    #[serde(default)]
+    pub rfc952: bool,
     /// How long clients may keep an answer, where `[dns.ttl]` says nothing of the service.
     #[serde(default = "ttl_default")]
     pub ttl: Duration,
@@ -58,6 +62,7 @@ impl ZoneConfig {
         Self {
             domain,
             scheme: Scheme::default(),
+            rfc952: false,
             ttl: ttl_default(),
             negative_ttl: ttl_default(),
             sources: None,

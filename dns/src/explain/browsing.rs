@@ -28,7 +28,7 @@ impl Zones {
             let excerpt = words.excerpt(service);
             let own = excerpt.as_ref().map(|excerpt| &*excerpt.service);
             let mut of_this_kind = false;
-            words.scheme.names().browse(service, &mut |found| {
+            words.names().browse(service, &mut |found| {
                 if found.kind != *name {
                     return;
                 }

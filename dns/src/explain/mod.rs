@@ -178,24 +178,21 @@ impl Zones {
             let whole = service;
             let service = &*excerpt.service;
             let count = to.records.len();
-            words
-                .scheme
-                .names()
-                .each(service, &mut |candidate, rank, view| {
-                    if (&candidate, rank) == (name, part.rank) {
-                        let said = Said {
-                            zone,
-                            service,
-                            view,
-                            part,
-                            speaks: &speaks,
-                        };
-                        said.tell(to);
-                        if !matches!(view, View::Instance(_) | View::Browsed(..)) {
-                            to.leave_out_foreign(words, whole);
-                        }
+            words.names().each(service, &mut |candidate, rank, view| {
+                if (&candidate, rank) == (name, part.rank) {
+                    let said = Said {
+                        zone,
+                        service,
+                        view,
+                        part,
+                        speaks: &speaks,
+                    };
+                    said.tell(to);
+                    if !matches!(view, View::Instance(_) | View::Browsed(..)) {
+                        to.leave_out_foreign(words, whole);
                     }
-                });
+                }
+            });
             to.add_last_resort(&excerpt);
             if to.records.len() > count {
                 ttls.push(words.ttl_of(service));

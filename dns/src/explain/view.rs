@@ -94,21 +94,24 @@ impl Said<'_> {
         if let Some(omission) = self.view.omission(instance, &zone.words) {
             return to.leave_out(service, instance, omission.to_string());
         }
-        let Some(srv) = self.view.srv(service, instance, &zone.words, weights) else {
+        let records = self.view.srv(service, instance, &zone.words, weights);
+        if records.is_empty() {
             let reason = "its name is too long, or another zone's";
             return to.leave_out(service, instance, reason.to_owned());
-        };
-        let Srv {
+        }
+        for Srv {
             priority,
             weight,
             port,
             target,
             ..
-        } = srv;
-        let content = format!("{priority} {weight} {port} {target}.");
-        to.add(service, instance, "SRV", content);
-        if zone.words.alias(instance).is_none() {
-            to.add_namesake(zone, service, instance, &target);
+        } in records
+        {
+            let content = format!("{priority} {weight} {port} {target}.");
+            to.add(service, instance, "SRV", content);
+            if zone.words.alias(instance).is_none() {
+                to.add_namesake(zone, service, instance, &target);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! How services become names. A scheme is one file here and one line in the list below.
 
+mod mesos;
 mod plain;
 
 use registry::{Instance, PortName, Protocol, Service};
@@ -17,11 +18,21 @@ macro_rules! schemes {
         }
 
         impl Scheme {
-            /// Returns what makes the names.
-            pub(crate) fn names(self) -> &'static dyn Names {
-                match self {
+            /// Returns what makes the names; those of RFC 952 where that is asked for and the scheme
+            /// has such ones.
+            pub(crate) fn names(self, rfc952: bool) -> &'static dyn Names {
+                let names: &'static dyn Names = match self {
                     $(Self::$scheme => &$names,)+
+                };
+                match rfc952 {
+                    true => names.rfc952().unwrap_or(names),
+                    false => names,
                 }
+            }
+
+            /// Tells whether there are names of RFC 952.
+            pub(crate) fn has_rfc952(self) -> bool {
+                self.names(false).rfc952().is_some()
             }
         }
     };
@@ -31,6 +42,8 @@ schemes! {
     /// `web.D`, `_web._tcp.D`, `_http._tcp.web.D` and `<id>.web.D`.
     #[default]
     Plain => plain::Plain,
+    /// Those of Mesos-DNS: `web.marathon.D`, `_web._tcp.marathon.D`.
+    Mesos => mesos::Mesos { rfc952: false },
 }
 
 /// Makes names of services, all relative to the zone's domain.
@@ -47,6 +60,11 @@ pub(crate) trait Names: Send + Sync {
 
     /// Returns the name of one instance: the target of SRV and PTR records.
     fn instance(&self, service: &Service, instance: &Instance) -> Option<Name>;
+
+    /// Returns what makes the same names with labels as RFC 952 has them, where there is such a thing.
+    fn rfc952(&self) -> Option<&'static dyn Names> {
+        None
+    }
 }
 
 /// Says what of a service a name answers with.
@@ -58,6 +76,11 @@ pub(crate) enum View<'a> {
     MainPorts(Protocol),
     /// The ports of this name of those instances (SRV, and SVCB where the name is one of HTTP's).
     NamedPorts(Protocol, &'a PortName),
+    /// All ports of a protocol (SRV): of every instance, or of those with or without an attribute.
+    AllPorts {
+        protocol: Protocol,
+        only: Option<(&'static str, bool)>,
+    },
     /// The addresses and attributes of one instance.
     Instance(&'a Instance),
     /// The port of this name of one instance (SRV), and its attributes.

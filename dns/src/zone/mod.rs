@@ -47,7 +47,7 @@ impl Zone {
     /// Costs what the service's names are, however many others there are; the records of instances
     /// that haven't changed are left as they are.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) {
-        let names = self.words.scheme.names();
+        let names = self.words.names();
         let old = old.and_then(|old| self.words.excerpt(old));
         let new = new.and_then(|new| self.words.excerpt(new));
         let old = old.as_ref().map(|old| &*old.service);
@@ -109,7 +109,7 @@ impl Zone {
 
     /// Returns the service that is called as an instance is, and answers at its name instead of it.
     pub(crate) fn namesake(&self, service: &Service, instance: &Instance) -> Option<&ServiceName> {
-        let name = self.words.scheme.names().instance(service, instance)?;
+        let name = self.words.names().instance(service, instance)?;
         let part = self.table.node(name.as_bytes())?.speaker(rtype::A)?;
         part.service
             .as_ref()

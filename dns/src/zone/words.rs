@@ -9,6 +9,7 @@ use crate::{
     config::{AllDown, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
     rrset,
+    schemes::Names,
     table::{Claim, Part, Rank, Table},
     ttl::Ttls,
     wire::{Answer, FIXED_BYTES, Section, pointer, rtype},
@@ -23,6 +24,7 @@ const SOA_TIMES: [u32; 3] = [3600, 600, 604_800];
 pub(crate) struct Words {
     pub(crate) domain: Name,
     pub(crate) scheme: Scheme,
+    pub(crate) rfc952: bool,
     /// In seconds, as the next one; for services of which [`Ttls`] says nothing.
     pub(crate) ttl: u32,
     pub(crate) negative_ttl: u32,
@@ -63,6 +65,7 @@ impl Words {
             all_domains: domains(config).cloned().collect(),
             domain,
             scheme: zone.scheme,
+            rfc952: zone.rfc952,
             ttl: zone.ttl.as_ttl(),
             negative_ttl: zone.negative_ttl.as_ttl(),
             all_down: zone.all_down,
@@ -98,6 +101,11 @@ impl Words {
             }
         }
         table
+    }
+
+    /// Returns what makes names of services.
+    pub(crate) fn names(&self) -> &'static dyn Names {
+        self.scheme.names(self.rfc952)
     }
 
     /// Returns how long clients may keep the records of a service, in seconds.

@@ -1,6 +1,7 @@
 //! The list of sources: one file and one line each.
 
 pub mod file;
+pub mod mesos;
 pub mod store;
 pub mod zookeeper;
 
@@ -52,6 +53,7 @@ macro_rules! sources {
 
 sources! {
     File => file,
+    Mesos => mesos,
     Store => store,
     Zookeeper => zookeeper,
 }

@@ -1,0 +1,97 @@
+//! Mesos: the tasks of all frameworks, as the leading master tells them.
+//!
+//! A run finds the leader (`election`, or the list of the configuration), subscribes to its events
+//! (`recordio`, `event`) and keeps what is known of the cluster (`cluster`, without I/O), from
+//! which it tells what each event changes. A master that has no such stream is asked for its state
+//! (`picture`) every few seconds. How a task becomes instances is in `task`.
+//!
+//! What is known outlives a run: a new leader learns only by and by what runs where, and until an
+//! agent has spoken to it, its tasks are what they were.
+
+mod cluster;
+mod config;
+mod election;
+mod event;
+mod labels;
+mod picture;
+mod record;
+mod recordio;
+mod run;
+mod task;
+
+use std::{collections::HashMap, convert::Infallible};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::{sync::watch, task::JoinSet};
+
+pub use self::config::{Config, IpSource};
+use self::{
+    cluster::{Cluster, Making, Masters},
+    run::Run,
+};
+use crate::{Error, Source, Updates, http::Client};
+
+/// Follows the tasks of a Mesos cluster.
+#[derive(Debug)]
+pub struct Mesos {
+    config: Config,
+    cluster: Cluster,
+    /// Who leads; what was known at the end of a run is where the next begins.
+    masters: watch::Sender<Masters>,
+}
+
+impl From<Config> for Mesos {
+    fn from(config: Config) -> Self {
+        let listed = config.masters.iter().filter_map(|master| {
+            let url = config.master_url(master).ok()?;
+            Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
+        });
+        let masters = Masters {
+            leader: None,
+            all: listed.collect(),
+        };
+        Self {
+            masters: watch::Sender::new(masters),
+            config,
+            cluster: Cluster::default(),
+        }
+    }
+}
+
+impl Mesos {
+    async fn run_once(&mut self, updates: &Updates) -> Result<Infallible, Error> {
+        let config = &self.config;
+        let client = Client::new(&config.tls, config.auth.clone(), config.timeout.get())?;
+        // It ends with the run.
+        let mut election = JoinSet::new();
+        if let Some(zk) = &config.zk {
+            let (mut ensemble, path) = config::election(zk)?;
+            ensemble.connect_timeout = config.timeout.get();
+            election.spawn(election::follow(ensemble, path, self.masters.clone()));
+        }
+        let run = Run {
+            config,
+            client,
+            making: Making {
+                source: updates.source().clone(),
+                ip_sources: config.ip_sources.clone(),
+                weight: config.weight,
+            },
+            cluster: &mut self.cluster,
+            told: HashMap::new(),
+            updates,
+            masters: self.masters.subscribe(),
+            is_new: true,
+        };
+        run.run().await
+    }
+}
+
+impl Source for Mesos {
+    fn run<'a>(&'a mut self, updates: &'a Updates) -> BoxFuture<'a, Result<Infallible, Error>> {
+        self.run_once(updates).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

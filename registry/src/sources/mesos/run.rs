@@ -1,0 +1,351 @@
+//! One run of the source: a stream of events, or a state that is read again and again.
+
+use std::{collections::HashMap, convert::Infallible, fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use tokio::{
+    select,
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+use url::Url;
+
+use super::{
+    cluster::{Cluster, Making, Masters, Thing},
+    config::Config,
+    event::Event,
+    picture::Picture,
+    record::pid,
+    recordio::Records,
+};
+use crate::{
+    Error, Key, Update, Updates,
+    http::{Body, Client, Failure, Request},
+};
+
+/// How many heartbeats may be missing before a stream counts as dead.
+const HEARTBEATS_MISSED: u32 = 3;
+
+/// How soon after agents have come back everything is read again: what they no longer run was kept.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How soon after a framework has come it is asked for where its scheduler is.
+const LOOK_FOR_SCHEDULERS: Duration = Duration::from_millis(500);
+
+/// The most redirects that are followed to the leader.
+const REDIRECTS_MAX: usize = 3;
+
+/// Says why a stream of events is over, when that is no failure.
+enum Over {
+    /// There is another leader, or everything is to be read again.
+    Again,
+}
+
+pub(super) struct Run<'a> {
+    pub(super) config: &'a Config,
+    pub(super) client: Client,
+    pub(super) making: Making,
+    pub(super) cluster: &'a mut Cluster,
+    pub(super) told: HashMap<Thing, Vec<Key>>,
+    pub(super) updates: &'a Updates,
+    /// Who leads, by the election; the list of the configuration without one.
+    pub(super) masters: watch::Receiver<Masters>,
+    /// Until the first state of this run has been told.
+    pub(super) is_new: bool,
+}
+
+/// A leader's answer to a subscription.
+enum Subscription {
+    Stream(Body),
+    /// It is too old for that, and its state is to be read instead.
+    Unsupported,
+}
+
+impl Run<'_> {
+    /// Follows the leaders, one after the other, until one fails.
+    pub(super) async fn run(mut self) -> Result<Infallible, Error> {
+        loop {
+            let known = self.known_masters().await?;
+            let (master, subscription) = self.subscribe(&known).await?;
+            match subscription {
+                Subscription::Stream(body) => self.follow(&master, body).await?,
+                Subscription::Unsupported => self.poll(&master).await?,
+            };
+        }
+    }
+
+    /// Waits until somebody is known to ask, and returns whom in which order.
+    async fn known_masters(&mut self) -> Result<Masters, Error> {
+        let known = self.masters.wait_for(|masters| !masters.all.is_empty());
+        let limit = Instant::now() + self.config.timeout.get();
+        // What has been waited for counts as seen.
+        match timeout_at(limit, known).await {
+            Ok(Ok(masters)) => Ok(masters.clone()),
+            _ => Err("no master has been elected, as far as ZooKeeper tells".into()),
+        }
+    }
+
+    /// Subscribes at the leader, which is found by asking all.
+    async fn subscribe(&self, known: &Masters) -> Result<(Url, Subscription), Error> {
+        let mut last: Option<Error> = None;
+        let leader = known.leader.iter();
+        let others = known
+            .all
+            .iter()
+            .filter(|one| Some(*one) != known.leader.as_ref());
+        for (host, port) in leader.chain(others) {
+            match self.subscribe_at(&format!("{host}:{port}")).await {
+                Ok(found) => return Ok(found),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| "there is no master".into()))
+    }
+
+    async fn subscribe_at(&self, master: &str) -> Result<(Url, Subscription), Error> {
+        let mut url = self.config.master_url(master)?;
+        for _ in 0..=REDIRECTS_MAX {
+            let api = url.join("/api/v1")?;
+            let request = Request::post(&api, Bytes::from_static(br#"{"type":"SUBSCRIBE"}"#));
+            let response = self.client.send(request).await?;
+            match response.status {
+                StatusCode::OK => return Ok((url, Subscription::Stream(response.body))),
+                StatusCode::TEMPORARY_REDIRECT
+                | StatusCode::FOUND
+                | StatusCode::MOVED_PERMANENTLY
+                | StatusCode::PERMANENT_REDIRECT => {
+                    let to = response.headers.get(header::LOCATION);
+                    let to = to.and_then(|to| to.to_str().ok()).unwrap_or_default();
+                    let mut to = api.join(to).map_err(|error| Failure::new(&api, error))?;
+                    to.set_path("/");
+                    to.set_query(None);
+                    url = to;
+                }
+                StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_IMPLEMENTED => return Ok((url, Subscription::Unsupported)),
+                status => {
+                    let body = response
+                        .body
+                        .collect(ERROR_BYTES_MAX)
+                        .await
+                        .unwrap_or_default();
+                    return Err(Failure::new(&api, crate::http::told(status, &body)).into());
+                }
+            }
+        }
+        Err(Failure::new(&url, "it redirects again and again").into())
+    }
+
+    /// Follows a stream of events until it fails, or another begins.
+    async fn follow(&mut self, master: &Url, mut body: Body) -> Result<Over, Error> {
+        let mut records = Records::new(self.config.event_bytes_max.bytes());
+        let mut silence = self.config.timeout.get();
+        let mut deadline = Instant::now() + silence;
+        let mut schedulers: Option<Instant> = None;
+        let mut settle: Option<Instant> = None;
+        loop {
+            while let Some(record) = records
+                .next()
+                .map_err(|reason| Failure::new(master, reason))?
+            {
+                let event = Event::read(&record).map_err(|reason| Failure::new(master, reason))?;
+                match event {
+                    Event::Subscribed(picture, heartbeat) => {
+                        silence = heartbeat * HEARTBEATS_MISSED;
+                        self.replace(master, *picture).await;
+                        schedulers = Some(Instant::now());
+                    }
+                    _ if self.is_new => {
+                        let reason = "the stream doesn't start with a state";
+                        return Err(Failure::new(master, reason).into());
+                    }
+                    Event::Refused(refusal) => self.updates.send(Update::Refuse(refusal)).await,
+                    event => {
+                        let framework = matches!(event, Event::Framework(_));
+                        if framework {
+                            let soon = Instant::now() + LOOK_FOR_SCHEDULERS;
+                            schedulers.get_or_insert(soon);
+                        }
+                        if self.cluster.awaits(&event) {
+                            settle = Some(Instant::now() + SETTLE);
+                        }
+                        let things = self.cluster.apply(event);
+                        self.tell(things).await;
+                    }
+                }
+            }
+            select! {
+                piece = body.next() => match piece? {
+                    Some(bytes) => {
+                        deadline = Instant::now() + silence;
+                        records.push(&bytes);
+                    }
+                    None => return Err(Failure::new(master, "the stream has ended").into()),
+                },
+                () = sleep_until(deadline) => {
+                    let reason = format!("the stream has been silent for {silence:?}");
+                    return Err(Failure::new(master, reason).into());
+                }
+                () = due(schedulers) => {
+                    schedulers = None;
+                    self.look_for_schedulers(master).await;
+                }
+                () = due(settle) => return Ok(Over::Again),
+                changed = self.masters.changed() => {
+                    if changed.is_ok() && self.masters_changed(master).await {
+                        return Ok(Over::Again);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the state again and again, for want of a stream.
+    async fn poll(&mut self, master: &Url) -> Result<Over, Error> {
+        loop {
+            let (leader, picture) = self.state(master).await?;
+            if let Some(leader) = leader
+                && Some(leader.as_str()) != master.host_str()
+            {
+                // Whoever is asked knows who leads; it is asked itself from now on.
+                let port = master.port_or_known_default().unwrap_or(5050);
+                let next = self.config.master_url(&format!("{leader}:{port}"))?;
+                let (_, picture) = self.state(&next).await?;
+                self.replace(&next, picture).await;
+            } else {
+                self.replace(master, picture).await;
+            }
+            select! {
+                () = sleep(self.config.refresh.get()) => {}
+                changed = self.masters.changed() => {
+                    if changed.is_ok() && self.masters_changed(master).await {
+                        return Ok(Over::Again);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a master's state, and whom it calls the leader.
+    async fn state(&self, master: &Url) -> Result<(Option<String>, Picture), Error> {
+        let bytes_max = self.config.event_bytes_max.bytes();
+        let mut last = None;
+        // The first form is that of Mesos 1.x, the others those of the ones before.
+        for path in ["/master/state", "/state", "/master/state.json"] {
+            let url = master.join(path)?;
+            match self.client.read(Request::get(&url), bytes_max).await {
+                Ok(text) => {
+                    let picture =
+                        Picture::of_state(&text).map_err(|reason| Failure::new(&url, reason))?;
+                    let leader = picture.leader.as_deref().and_then(pid);
+                    return Ok((leader.map(|(host, _)| host.to_owned()), picture));
+                }
+                Err(error) => last = last.or(Some(error)),
+            }
+        }
+        Err(last.map_or_else(|| "there is no state".into(), Into::into))
+    }
+
+    /// Reads from the state where the schedulers are; without it they stay where they were.
+    async fn look_for_schedulers(&mut self, master: &Url) {
+        match self.state(master).await {
+            Ok((_, picture)) => {
+                let things = self.cluster.take_schedulers(&picture);
+                self.tell(things).await;
+            }
+            Err(error) => tracing::warn!(
+                source = %self.updates.source(), %error,
+                "the state can't be read that says where the frameworks are"
+            ),
+        }
+    }
+
+    /// Takes all that a master says, and tells it.
+    async fn replace(&mut self, master: &Url, picture: Picture) {
+        let refused = picture.refused.clone();
+        self.cluster.replace(picture);
+        self.cluster.set_masters(self.masters_with(master));
+        let (mut reset, told) = self.cluster.reset(&self.making);
+        if let Update::Reset { refused: all, .. } = &mut reset {
+            all.extend(refused);
+        }
+        self.told = told;
+        self.is_new = false;
+        self.updates.send(reset).await;
+    }
+
+    /// Takes what the election says; returns whether another than `master` leads.
+    async fn masters_changed(&mut self, master: &Url) -> bool {
+        let elected = self.masters.borrow_and_update().clone();
+        let here = place(master);
+        if elected.leader.is_some() && elected.leader != here {
+            return true;
+        }
+        if self.cluster.set_masters(self.masters_with(master)) {
+            self.tell(vec![Thing::Masters]).await;
+        }
+        false
+    }
+
+    /// Returns the masters, of which this one leads.
+    fn masters_with(&self, master: &Url) -> Masters {
+        Masters {
+            leader: place(master),
+            all: self.masters.borrow().all.clone(),
+        }
+    }
+
+    async fn tell(&mut self, things: Vec<Thing>) {
+        for thing in things {
+            let updates = self.cluster.say(&thing, &self.making);
+            let keys: Vec<Key> = updates.iter().filter_map(key_of).cloned().collect();
+            let before = match keys.is_empty() {
+                true => self.told.remove(&thing),
+                false => self.told.insert(thing, keys.clone()),
+            };
+            for update in updates {
+                self.updates.send(update).await;
+            }
+            let gone = before
+                .into_iter()
+                .flatten()
+                .filter(|key| !keys.contains(key));
+            for key in gone {
+                self.updates.send(Update::Remove(key)).await;
+            }
+        }
+    }
+}
+
+/// The most bytes of an answer that says what is wrong.
+const ERROR_BYTES_MAX: usize = 64 << 10;
+
+fn key_of(update: &Update) -> Option<&Key> {
+    match update {
+        Update::Put(entry) => Some(&entry.key),
+        Update::Refuse(refusal) => Some(&refusal.key),
+        Update::Remove(_) | Update::Reset { .. } => None,
+    }
+}
+
+fn place(master: &Url) -> Option<(String, u16)> {
+    Some((
+        master.host_str()?.to_owned(),
+        master.port_or_known_default()?,
+    ))
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").finish_non_exhaustive()
+    }
+}
