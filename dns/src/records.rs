@@ -1,6 +1,10 @@
 //! What a service's records at one name are.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    net::IpAddr,
+};
 
 use registry::{
     Exclusion, Instance, Port, PortName, Protocol, Service, State, Weights, hundredths,
@@ -130,21 +134,21 @@ impl<'a> View<'a> {
         words: &Words,
         weights: Weights,
     ) -> SmallVec<[Srv<'b>; 1]> {
-        let mut records = SmallVec::new();
-        for port in self.ports(instance) {
-            // Only who has a port needs a target.
-            let Some((target, addresses)) = words.target(service, instance) else {
-                break;
-            };
-            records.push(Srv {
-                priority: instance.priority,
-                weight: weights.weight(instance, instance.observation.told()),
-                port: port.number,
-                target,
-                addresses,
-            });
-        }
-        records
+        let mut ports = self.ports(instance).peekable();
+        // Only who has a port needs a target.
+        let target = ports.peek().and_then(|_| words.target(service, instance));
+        let Some((target, addresses)) = target else {
+            return SmallVec::new();
+        };
+        let weight = weights.weight(instance, instance.observation.told());
+        let record = |port: &Port| Srv {
+            priority: instance.priority,
+            weight,
+            port: port.number,
+            target: target.clone(),
+            addresses,
+        };
+        ports.map(record).collect()
     }
 
     /// Makes the records that say where an instance speaks HTTP.
@@ -233,26 +237,22 @@ impl<'a> View<'a> {
 
     /// Lists the ports that an instance's SRV records have.
     fn ports(self, instance: &Instance) -> impl Iterator<Item = &Port> {
-        let all = match self {
-            View::AllPorts { only, .. } => {
-                let fits = |(key, has)| instance.attributes.contains_key(key) == has;
-                only.is_none_or(fits)
+        let fits = move |port: &&Port| match self {
+            View::MainPorts(protocol) => port.protocol == protocol,
+            View::NamedPorts(protocol, name) | View::Browsed(protocol, name, _) => {
+                port.protocol == protocol && port.name.as_ref() == Some(name)
             }
-            _ => false,
+            View::AllPorts { protocol, only } => {
+                let says = |(key, has)| instance.attributes.contains_key(key) == has;
+                port.protocol == protocol && only.is_none_or(says)
+            }
+            View::Addresses | View::Instance(_) => false,
         };
-        let one = match self {
-            View::MainPorts(protocol) => instance.main_port(protocol),
-            View::NamedPorts(protocol, name) | View::Browsed(protocol, name, _) => instance
-                .ports
-                .iter()
-                .find(|port| port.protocol == protocol && port.name.as_ref() == Some(name)),
-            View::Addresses | View::Instance(_) | View::AllPorts { .. } => None,
+        let most = match self {
+            View::AllPorts { .. } => usize::MAX,
+            _ => 1,
         };
-        let of_all = instance.ports.iter().filter(move |port| match self {
-            View::AllPorts { protocol, .. } => all && port.protocol == protocol,
-            _ => false,
-        });
-        one.into_iter().chain(of_all)
+        instance.ports.iter().filter(fits).take(most)
     }
 }
 
@@ -267,12 +267,14 @@ fn unite(records: &mut Vec<Srv<'_>>) {
         return;
     }
     let mut united: Vec<Srv<'_>> = Vec::new();
+    let mut places = HashMap::<_, usize, foldhash::fast::RandomState>::default();
     for record in records.drain(..) {
-        let says = |one: &Srv<'_>| (one.priority, one.port) == (record.priority, record.port);
-        let mut same = united.iter_mut();
-        match same.find(|one| says(one) && one.target == record.target) {
-            Some(one) => one.addresses = &[],
-            None => united.push(record),
+        match places.entry((record.priority, record.port, record.target.clone())) {
+            Entry::Occupied(place) => united[*place.get()].addresses = &[],
+            Entry::Vacant(place) => {
+                place.insert(united.len());
+                united.push(record);
+            }
         }
     }
     *records = united;
@@ -361,5 +363,34 @@ impl Words {
     pub(crate) fn absolute(&self, name: &Name) -> Option<Name> {
         let hidden = self.cuts.iter().any(|cut| name.relative_to(cut).is_some());
         name.below(&self.domain).ok().filter(|_| !hidden)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_say_the_same_become_one() {
+        let here = ["10.0.0.1".parse().unwrap()];
+        let record = |target: &str, port| Srv {
+            priority: 0,
+            weight: 1,
+            port,
+            target: Name::parse(target).unwrap(),
+            addresses: &here,
+        };
+        let all = [("a", 1), ("a", 1), ("a", 2), ("b", 1), ("a", 1)];
+        let mut records: Vec<_> = all.map(|(target, port)| record(target, port)).into();
+        unite(&mut records);
+        let said: Vec<_> = records
+            .iter()
+            .map(|one| (one.target.to_string(), one.port, one.addresses.len()))
+            .collect();
+        let expected = [("a", 1, 0), ("a", 2, 1), ("b", 1, 1)];
+        assert_eq!(
+            said,
+            expected.map(|(a, port, count)| (a.to_owned(), port, count))
+        );
     }
 }

@@ -105,8 +105,10 @@ impl Cluster {
     pub(super) fn replace(&mut self, picture: Picture) {
         let old = mem::take(self);
         self.masters = old.masters;
-        for framework in picture.frameworks {
-            self.put_framework(framework, &old.frameworks);
+        for record in picture.frameworks {
+            let before = old.frameworks.get(&record.id.0);
+            let (id, framework) = Framework::new(record, before);
+            self.frameworks.insert(id, framework);
         }
         for agent in picture.agents {
             self.put_agent(agent);
@@ -182,13 +184,10 @@ impl Cluster {
                 [Thing::Agent(id)].into_iter().chain(tasks).collect()
             }
             Event::Framework(record) => {
-                let id = Arc::clone(&record.id.0);
-                let old = mem::take(&mut self.frameworks);
-                self.put_framework(record, &old);
-                let new = mem::replace(&mut self.frameworks, old);
-                let renamed = new.get(&id).map(|one| &one.name)
-                    != self.frameworks.get(&id).map(|one| &one.name);
-                self.frameworks.extend(new);
+                let before = self.frameworks.get(&record.id.0);
+                let (id, framework) = Framework::new(record, before);
+                let renamed = before.is_none_or(|before| before.name != framework.name);
+                self.frameworks.insert(Arc::clone(&id), framework);
                 match renamed {
                     true => self.with_tasks_of_framework(id),
                     false => vec![Thing::Framework(id)],
@@ -322,24 +321,6 @@ impl Cluster {
         task.drafts(&place, &making.ip_sources, left_out)
     }
 
-    fn put_framework(&mut self, record: FrameworkRecord, old: &BTreeMap<Arc<str>, Framework>) {
-        let place = record.pid.as_deref().and_then(pid);
-        let before = old.get(&record.id.0);
-        // The events don't say where a scheduler is; it is where it was.
-        let (host, port) = match (place, before) {
-            (Some((host, port)), _) => (Some(host.to_owned()), Some(port)),
-            (None, Some(before)) if before.port.is_some() => (before.host.clone(), before.port),
-            (None, _) => (Some(record.hostname).filter(|host| !host.is_empty()), None),
-        };
-        let framework = Framework {
-            name: labels::labels(&record.name),
-            text: record.name,
-            host,
-            port,
-        };
-        self.frameworks.insert(record.id.0, framework);
-    }
-
     fn put_agent(&mut self, record: AgentRecord) {
         let (host, port) = match pid(&record.pid) {
             Some((host, port)) => (host.to_owned(), Some(port)),
@@ -407,6 +388,24 @@ impl Thing {
 }
 
 impl Framework {
+    /// Takes what a master says of a framework; the events don't say where a scheduler is, and it is
+    /// where it was.
+    fn new(record: FrameworkRecord, before: Option<&Self>) -> (Arc<str>, Self) {
+        let place = record.pid.as_deref().and_then(pid);
+        let (host, port) = match (place, before) {
+            (Some((host, port)), _) => (Some(host.to_owned()), Some(port)),
+            (None, Some(before)) if before.port.is_some() => (before.host.clone(), before.port),
+            (None, _) => (Some(record.hostname).filter(|host| !host.is_empty()), None),
+        };
+        let framework = Self {
+            name: labels::labels(&record.name),
+            text: record.name,
+            host,
+            port,
+        };
+        (record.id.0, framework)
+    }
+
     fn labels(&self) -> Result<&str, String> {
         match self.name.is_empty() {
             true => Err(format!(

@@ -1,6 +1,6 @@
 //! One run of the source: a stream of events, or a state that is read again and again.
 
-use std::{collections::HashMap, convert::Infallible, fmt, time::Duration};
+use std::{collections::HashMap, convert::Infallible, mem, time::Duration};
 
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -36,12 +36,6 @@ const LOOK_FOR_SCHEDULERS: Duration = Duration::from_millis(500);
 /// The most redirects that are followed to the leader.
 const REDIRECTS_MAX: usize = 3;
 
-/// Says why a stream of events is over, when that is no failure.
-enum Over {
-    /// There is another leader, or everything is to be read again.
-    Again,
-}
-
 pub(super) struct Run<'a> {
     pub(super) config: &'a Config,
     pub(super) client: Client,
@@ -71,7 +65,7 @@ impl Run<'_> {
             match subscription {
                 Subscription::Stream(body) => self.follow(&master, body).await?,
                 Subscription::Unsupported => self.poll(&master).await?,
-            };
+            }
         }
     }
 
@@ -138,8 +132,8 @@ impl Run<'_> {
         Err(Failure::new(&url, "it redirects again and again").into())
     }
 
-    /// Follows a stream of events until it fails, or another begins.
-    async fn follow(&mut self, master: &Url, mut body: Body) -> Result<Over, Error> {
+    /// Follows a stream of events until there is another leader, or everything is to be read again.
+    async fn follow(&mut self, master: &Url, mut body: Body) -> Result<(), Error> {
         let mut records = Records::new(self.config.event_bytes_max.bytes());
         let mut silence = self.config.timeout.get();
         let mut deadline = Instant::now() + silence;
@@ -163,8 +157,7 @@ impl Run<'_> {
                     }
                     Event::Refused(refusal) => self.updates.send(Update::Refuse(refusal)).await,
                     event => {
-                        let framework = matches!(event, Event::Framework(_));
-                        if framework {
+                        if matches!(event, Event::Framework(_)) {
                             let soon = Instant::now() + LOOK_FOR_SCHEDULERS;
                             schedulers.get_or_insert(soon);
                         }
@@ -192,18 +185,18 @@ impl Run<'_> {
                     schedulers = None;
                     self.look_for_schedulers(master).await;
                 }
-                () = due(settle) => return Ok(Over::Again),
+                () = due(settle) => return Ok(()),
                 changed = self.masters.changed() => {
                     if changed.is_ok() && self.masters_changed(master).await {
-                        return Ok(Over::Again);
+                        return Ok(());
                     }
                 }
             }
         }
     }
 
-    /// Reads the state again and again, for want of a stream.
-    async fn poll(&mut self, master: &Url) -> Result<Over, Error> {
+    /// Reads the state again and again, for want of a stream, until there is another leader.
+    async fn poll(&mut self, master: &Url) -> Result<(), Error> {
         loop {
             let (leader, picture) = self.state(master).await?;
             if let Some(leader) = leader
@@ -221,7 +214,7 @@ impl Run<'_> {
                 () = sleep(self.config.refresh.get()) => {}
                 changed = self.masters.changed() => {
                     if changed.is_ok() && self.masters_changed(master).await {
-                        return Ok(Over::Again);
+                        return Ok(());
                     }
                 }
             }
@@ -263,8 +256,8 @@ impl Run<'_> {
     }
 
     /// Takes all that a master says, and tells it.
-    async fn replace(&mut self, master: &Url, picture: Picture) {
-        let refused = picture.refused.clone();
+    async fn replace(&mut self, master: &Url, mut picture: Picture) {
+        let refused = mem::take(&mut picture.refused);
         self.cluster.replace(picture);
         self.cluster.set_masters(self.masters_with(master));
         let (mut reset, told) = self.cluster.reset(&self.making);
@@ -341,11 +334,5 @@ async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-impl fmt::Debug for Run<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").finish_non_exhaustive()
     }
 }
