@@ -82,13 +82,9 @@ impl Instance {
     ///
     /// Returns the reason in words when `host` is neither.
     pub fn set_host(&mut self, host: &str) -> Result<(), String> {
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(host);
-        (self.addresses, self.host) = match bare.parse() {
-            Ok(address) => (Addresses::from_slice(&[address]), None),
-            Err(_) => (Addresses::new(), Some(host_name(host)?.into())),
+        (self.addresses, self.host) = match address(host) {
+            Some(address) => (Addresses::from_slice(&[address]), None),
+            None => (Addresses::new(), Some(host_name(host)?.into())),
         };
         Ok(())
     }
@@ -123,6 +119,14 @@ impl Instance {
 
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// Reads an address; a v6 one may stand in brackets.
+pub(crate) fn address(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
 }
 
 /// Checks a host name: labels as in names of services, a final dot allowed, at most 253 bytes.
@@ -212,6 +216,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Every protocol, for what is there for each.
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+
     /// Returns the label that stands for it in DNS names, without the underscore.
     pub fn label(self) -> &'static str {
         match self {
@@ -366,6 +373,11 @@ mod tests {
         for wrong in ["", "a b", "300.1.1.1", "1.2.3", "a..b", "x/y"] {
             assert!(instance.set_host(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_address_may_stand_in_brackets() {
+        assert_eq!(address("[2001:db8::1]"), "2001:db8::1".parse().ok());
     }
 
     #[test]

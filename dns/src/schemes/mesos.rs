@@ -19,16 +19,13 @@
 //! What an instance is, its attribute `mesos` says. Services of other sources have the names of the
 //! scheme `plain`.
 
-use registry::{Instance, PortName, Protocol, Service};
+use registry::{Instance, PortName, Protocol, Service, sources::mesos};
 
 use super::{Browsed, Names, View, plain::Plain};
 use crate::{
     name::{Name, NameBuf, TooLong},
     table::Rank,
 };
-
-/// The protocols of which there are names.
-const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 
 /// The longest label in the older form (RFC 952).
 const RFC952_BYTES_MAX: usize = 24;
@@ -99,7 +96,7 @@ impl Names for Mesos {
                 add(srv, Rank::Service, View::MainPorts(Protocol::Tcp));
             }
             Kind::Leader => {
-                for protocol in PROTOCOLS {
+                for protocol in Protocol::ALL {
                     let srv = self.ports(&[service.name.as_str()], protocol, "");
                     add(srv, Rank::Service, View::MainPorts(protocol));
                 }
@@ -149,7 +146,7 @@ type Add<'s, 'a> = dyn FnMut(Result<Name, TooLong>, Rank, View<'a>) + 's;
 impl Mesos {
     fn each_task<'a>(&self, service: &'a Service, framework: &str, add: &mut Add<'_, 'a>) {
         let task = task(service, framework, "");
-        for protocol in PROTOCOLS {
+        for protocol in Protocol::ALL {
             let says = |one: &&registry::Port| one.protocol == protocol;
             let found = service.instances.iter();
             let found = found.filter(|one| one.attributes.contains_key(DISCOVERY));
@@ -185,7 +182,7 @@ impl Mesos {
         let task = task(service, framework, SLAVE);
         let mut instances = service.instances.iter();
         let hidden = instances.any(|one| !one.attributes.contains_key(DISCOVERY));
-        for protocol in PROTOCOLS {
+        for protocol in Protocol::ALL {
             let all = service.instances.iter();
             if !all
                 .flat_map(|one| &one.ports)
@@ -282,17 +279,7 @@ fn task<'a>(service: &'a Service, framework: &str, end: &str) -> &'a str {
 /// Cuts a label to the form of RFC 952, as Mesos-DNS does.
 fn label952(label: &str) -> String {
     let rest = label.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit());
-    let end = rest.len().min(RFC952_BYTES_MAX);
-    let (Some(head), Some(tail)) = (rest.get(..end), rest.get(end..)) else {
-        return rest.to_owned();
-    };
-    let mut cut = head.trim_end_matches('-').to_owned();
-    if cut.len() < head.len() {
-        let room = head.len() - cut.len();
-        cut.extend(tail.trim_start_matches('-').chars().take(room));
-        cut.truncate(cut.trim_end_matches('-').len());
-    }
-    cut
+    mesos::cut_label(rest, RFC952_BYTES_MAX)
 }
 
 /// Cuts the task's label within `<task>-<hash>-<agent>`, and leaves the rest.

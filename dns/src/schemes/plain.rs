@@ -25,9 +25,6 @@ use crate::{
     table::Rank,
 };
 
-/// The protocols of which there are names.
-const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
-
 pub(crate) struct Plain;
 
 impl Names for Plain {
@@ -39,7 +36,7 @@ impl Names for Plain {
             }
         };
         add(own_name(service), Rank::Service, View::Addresses);
-        for protocol in PROTOCOLS {
+        for protocol in Protocol::ALL {
             let instances = || service.instances.iter();
             if instances().any(|instance| instance.main_port(protocol).is_some()) {
                 let view = View::MainPorts(protocol);
@@ -84,7 +81,7 @@ impl Names for Plain {
 
 /// Lists the names of an instance's ports, each once.
 fn named_ports(instance: &Instance) -> impl Iterator<Item = (&PortName, Protocol)> {
-    PROTOCOLS.into_iter().flat_map(|protocol| {
+    Protocol::ALL.into_iter().flat_map(|protocol| {
         let names = names_of(instance.ports.iter(), protocol).into_iter();
         names.map(move |name| (name, protocol))
     })

@@ -458,7 +458,7 @@ impl Masters {
     /// in their order, and the leader behind them when it isn't among them.
     fn drafts(&self) -> Vec<Draft> {
         let draft = |service: &str, id: String, (host, port): &(String, u16)| {
-            let ports = [Protocol::Tcp, Protocol::Udp].map(|protocol| Port {
+            let ports = Protocol::ALL.map(|protocol| Port {
                 name: None,
                 number: *port,
                 protocol,

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use tokio::{sync::watch, time::sleep};
 use zookeeper_client::Client;
 
-use super::{cluster::Masters, record::address};
-use crate::{Error, sources::zookeeper::Ensemble};
+use super::cluster::Masters;
+use crate::{Error, instance::address, sources::zookeeper::Ensemble};
 
 /// How the znodes begin in which masters stand; the number behind it says who came first.
 const PREFIX: &str = "json.info_";

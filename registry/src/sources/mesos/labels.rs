@@ -5,22 +5,27 @@ const LABEL_BYTES_MAX: usize = 63;
 
 /// Makes one label: letters in lower case, digits and dashes; dots and underscores become dashes, and
 /// what DNS can't carry is left out. Empty when nothing is left.
-///
-/// A run of dashes where the label is cut is skipped, and what comes behind it moves up, as in
-/// Mesos-DNS; there the result may end in a dash all the same, here it never does.
 pub(super) fn label(text: &str) -> String {
     let mapped: String = text.chars().filter_map(mapped).collect();
-    let rest = mapped.trim_start_matches('-');
-    let (head, tail) = rest.split_at(rest.len().min(LABEL_BYTES_MAX));
-    let mut label = head.trim_end_matches('-').to_owned();
-    if label.len() < head.len() {
-        let room = head.len() - label.len();
-        // All is ASCII, so every place is between two characters.
-        let tail = tail.trim_start_matches('-');
-        label.push_str(&tail[..tail.len().min(room)]);
-        label.truncate(label.trim_end_matches('-').len());
+    cut_label(mapped.trim_start_matches('-'), LABEL_BYTES_MAX)
+}
+
+/// Cuts a label of ASCII characters to `bytes_max`, without dashes at its end.
+///
+/// A run of dashes at the cut is skipped, and what comes behind it moves up, as in Mesos-DNS; there the
+/// result may end in a dash all the same, here it never does.
+pub fn cut_label(label: &str, bytes_max: usize) -> String {
+    let end = label.len().min(bytes_max);
+    let (Some(head), Some(tail)) = (label.get(..end), label.get(end..)) else {
+        return label.to_owned();
+    };
+    let mut cut = head.trim_end_matches('-').to_owned();
+    if cut.len() < head.len() {
+        let room = head.len() - cut.len();
+        cut.extend(tail.trim_start_matches('-').chars().take(room));
+        cut.truncate(cut.trim_end_matches('-').len());
     }
-    label
+    cut
 }
 
 /// Makes the labels of a name with dots; those that would be empty are left out.

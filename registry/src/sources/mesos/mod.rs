@@ -24,10 +24,13 @@ use std::{collections::HashMap, convert::Infallible};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{sync::watch, task::JoinSet};
 
-pub use self::config::{Config, IpSource};
 use self::{
     cluster::{Cluster, Making, Masters},
     run::Run,
+};
+pub use self::{
+    config::{Config, IpSource},
+    labels::cut_label,
 };
 use crate::{Error, Source, Updates, http::Client};
 

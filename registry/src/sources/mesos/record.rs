@@ -4,7 +4,7 @@
 //! The two differ in how they write ids (`"a"`, `{"value": "a"}`), labels (a list, or one within
 //! `labels`) and resources (`{"ports": "[1-2]"}`, or a list); the types here read either.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -194,14 +194,6 @@ pub(super) fn pid(text: &str) -> Option<(&str, u16)> {
     (!name.is_empty() && !host.is_empty()).then_some((host, port))
 }
 
-/// Reads an address, with or without brackets.
-pub(super) fn address(text: &str) -> Option<IpAddr> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    bare.unwrap_or(text).parse().ok()
-}
-
 fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Label>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -352,7 +344,6 @@ mod tests {
         ] {
             assert_eq!(pid(text), expected, "{text}");
         }
-        assert_eq!(address("[2001:db8::1]"), "2001:db8::1".parse().ok());
     }
 
     #[test]

@@ -8,9 +8,9 @@ use super::{
     cluster::{Agent, Draft},
     config::IpSource,
     labels,
-    record::{Discovery, PORTS_MAX, StatusRecord, TaskRecord, TaskState, address},
+    record::{Discovery, PORTS_MAX, StatusRecord, TaskRecord, TaskState},
 };
-use crate::{Instance, InstanceId, Port, PortName, Protocol, State};
+use crate::{Instance, InstanceId, Port, PortName, Protocol, State, instance::address};
 
 /// The labels in which containerizers note addresses.
 const DOCKER_LABEL: &str = "Docker.NetworkSettings.IPAddress";
@@ -248,7 +248,7 @@ impl Task {
                     return ports;
                 }
                 match Port::number(number) {
-                    Ok(number) => ports.extend(PROTOCOLS.map(|protocol| Port {
+                    Ok(number) => ports.extend(Protocol::ALL.map(|protocol| Port {
                         name: None,
                         number,
                         protocol,
@@ -263,8 +263,6 @@ impl Task {
         ports
     }
 }
-
-const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 
 /// Lists the ports that a task says.
 fn discovery_ports(discovery: &Discovery, left_out: &mut Vec<String>) -> Vec<Port> {
@@ -300,7 +298,7 @@ fn discovery_ports(discovery: &Discovery, left_out: &mut Vec<String>) -> Vec<Por
 /// Reads `tcp`, `udp` or `tcp,udp`; nothing stands for both.
 fn protocols(text: &str) -> Result<SmallVec<[Protocol; 2]>, String> {
     if text.is_empty() {
-        return Ok(SmallVec::from(PROTOCOLS));
+        return Ok(SmallVec::from(Protocol::ALL));
     }
     let all = text
         .split(',')
@@ -357,7 +355,7 @@ mod tests {
     #[test]
     fn protocols_are_one_both_or_refused() {
         let read = |text| protocols(text).map(|all| all.to_vec());
-        assert_eq!(read(""), Ok(PROTOCOLS.to_vec()));
+        assert_eq!(read(""), Ok(Protocol::ALL.to_vec()));
         assert_eq!(read("TCP"), Ok(vec![Protocol::Tcp]));
         assert_eq!(read("udp,tcp"), Ok(vec![Protocol::Udp, Protocol::Tcp]));
         assert!(read("sctp").unwrap_err().contains("`sctp`"));
