@@ -1,11 +1,15 @@
 //! What clients see of instances that fail, as docs/proxy.md says it.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    collections::HashSet,
+    fs,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::TcpStream,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::{
     client,
@@ -164,6 +168,74 @@ fn an_instance_that_never_answers_costs_the_time_and_the_request_is_not_repeated
         );
     }
     assert_eq!(silent.requests(), 3);
+}
+
+/// Sends a request on a connection that stays; returns what [`Got::outcome`] does.
+fn ask_on(stream: &mut TcpStream) -> (u16, String) {
+    let request = b"GET / HTTP/1.1\r\nHost: web\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut reader = BufReader::new(stream);
+    let (mut text, mut length) = (String::new(), 0);
+    while !text.ends_with("\r\n\r\n") {
+        let begin = text.len();
+        assert_ne!(reader.read_line(&mut text).unwrap(), 0, "{text}");
+        let line = text[begin..].to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    text.push_str(std::str::from_utf8(&body).unwrap());
+    Got { text, reset: false }.outcome()
+}
+
+/// Leaves a process no room for another descriptor; returns what the limit was.
+fn fill_descriptors(process: i32) -> Rlimit {
+    let list = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let names = list.map(|entry| entry.unwrap().file_name());
+    let used: HashSet<u64> = names
+        .map(|name| name.to_str().unwrap().parse().unwrap())
+        .collect();
+    let free = (0..).find(|number| !used.contains(number)).unwrap();
+    set_descriptors(process, |limit| limit.current = Some(free))
+}
+
+fn set_descriptors(process: i32, change: impl FnOnce(&mut Rlimit)) -> Rlimit {
+    let process = Some(Pid::from_raw(process).unwrap());
+    let mut limit = getrlimit(Resource::Nofile);
+    change(&mut limit);
+    prlimit(process, Resource::Nofile, limit).unwrap()
+}
+
+#[test]
+fn a_machine_without_room_for_connections_blames_no_instance() {
+    let signpost = Signpost::start(
+        "[proxy.limits]\nupstream_idle = 0\n\
+         [proxy.services.web]\ncheck = { type = 'tcp', interval = '50ms' }\n",
+    );
+    let upstream = Upstream::start("well");
+    signpost.put("web", "a", &upstream.registration());
+    let mut stream = connect(&signpost);
+    assert_eq!(ask_on(&mut stream), well());
+
+    let before = fill_descriptors(signpost.process());
+    let end = tokio::time::Instant::now() + Duration::from_secs(1);
+    while tokio::time::Instant::now() < end {
+        let answer = ask_on(&mut stream);
+        assert_eq!(answer, failed(503, "resources_exhausted"));
+    }
+    set_descriptors(signpost.process(), |limit| *limit = before);
+
+    assert_eq!(ask_on(&mut stream), well());
+    let metrics = signpost.metrics();
+    let value = |result: &str| {
+        let line = format!("signpost_proxy_checks_total{{service=\"web\",result=\"{result}\"}} ");
+        let found = metrics.lines().find_map(|one| one.strip_prefix(&line));
+        found.unwrap().parse::<u64>().unwrap()
+    };
+    assert!(value("left_out") > 3, "{metrics}");
+    assert_eq!(value("failure"), 0, "{metrics}");
 }
 
 #[test]

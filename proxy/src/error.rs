@@ -32,6 +32,8 @@ pub(crate) enum Error {
     PendingTimeout,
     #[error("the instance refused the connection")]
     UpstreamRefused,
+    #[error("this machine has no room for a connection to the instance")]
+    ResourcesExhausted,
     #[error("the instance did not accept the connection in time")]
     ConnectTimeout,
     #[error("the instance closed the connection without a response")]
@@ -56,7 +58,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// Every error once, for counting.
-    pub(crate) const CODES: [&'static str; 25] = [
+    pub(crate) const CODES: [&'static str; 26] = [
         "bad_request",
         "version_not_supported",
         "transfer_coding_not_supported",
@@ -82,6 +84,7 @@ impl Error {
         "pending_limit",
         "pending_timeout",
         "drain_timeout",
+        "resources_exhausted",
     ];
 
     /// Returns the place of the code in [`CODES`](Self::CODES).
@@ -112,6 +115,7 @@ impl Error {
             Self::PendingLimit => 22,
             Self::PendingTimeout => 23,
             Self::DrainTimeout => 24,
+            Self::ResourcesExhausted => 25,
         }
     }
 
@@ -150,6 +154,7 @@ impl Error {
             | Self::UpstreamTruncated
             | Self::UpstreamStatus(_) => 502,
             Self::NoInstance
+            | Self::ResourcesExhausted
             | Self::Unsynced
             | Self::RequestsLimit
             | Self::PendingLimit

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Retries, RouteTable,
-    metrics::{Metrics, Tally},
+    metrics::{Count, Metrics, Tally},
 };
 
 /// How long retries are remembered.
@@ -39,6 +39,15 @@ pub(crate) struct RouteAccount {
 pub(crate) struct Account {
     pub(crate) tally: Arc<Tally>,
     budget: Budget,
+}
+
+/// Lets one request take from the budget of its service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance<'a> {
+    account: &'a Account,
+    retries: &'a Retries,
+    /// Counts what was refused.
+    refused: &'a Count,
 }
 
 /// Bounds retries by a share of requests, so that a service that fails doesn't get a multiple of
@@ -82,6 +91,13 @@ impl Ledger {
         account
     }
 
+    /// Has the budgets follow the time.
+    pub(crate) fn turn(&self, now: Instant) {
+        for account in self.accounts.borrow().values() {
+            account.budget.turn(now, account.tally.requests());
+        }
+    }
+
     /// Closes the accounts of services and routes that are gone.
     pub(crate) fn sweep(&self, table: &RouteTable) {
         let mut accounts = self.accounts.borrow_mut();
@@ -95,15 +111,39 @@ impl Ledger {
 
 impl Account {
     /// Tells whether one more request may be repeated.
-    pub(crate) fn may_retry(&self, now: Instant, retries: &Retries) -> bool {
-        self.budget.has(now, self.tally.requests(), retries)
+    pub(crate) fn may_retry(&self, retries: &Retries) -> bool {
+        self.budget.has(self.tally.requests(), retries)
+    }
+
+    /// Lends what a request may take; `refused` counts what it doesn't get.
+    pub(crate) fn allowance<'a>(
+        &'a self,
+        retries: &'a Retries,
+        refused: &'a Count,
+    ) -> Allowance<'a> {
+        Allowance {
+            account: self,
+            retries,
+            refused,
+        }
     }
 
     /// Takes one more retry from the budget; returns false where nothing is left.
-    pub(crate) fn spend(&self, now: Instant, retries: &Retries) -> bool {
-        let may = self.may_retry(now, retries);
+    fn spend(&self, retries: &Retries) -> bool {
+        let may = self.may_retry(retries);
         if may {
             self.budget.retries.set(self.budget.retries.get() + 1);
+        }
+        may
+    }
+}
+
+impl Allowance<'_> {
+    /// Takes what one more retry costs; returns false, and counts that, where nothing is left.
+    pub(crate) fn take(&self) -> bool {
+        let may = self.account.spend(self.retries);
+        if !may {
+            self.refused.add(1);
         }
         may
     }
@@ -119,19 +159,24 @@ impl Budget {
         }
     }
 
-    /// Tells whether there is something left; `requests` are all that there ever were.
-    fn has(&self, now: Instant, requests: u64, retries: &Retries) -> bool {
-        let mut within = requests.saturating_sub(self.requests_then.get());
+    /// Begins another window when this one is over; `requests` are all that there ever were.
+    fn turn(&self, now: Instant, requests: u64) {
         let passed = now.saturating_duration_since(self.since.get());
-        if passed >= WINDOW {
-            // Of an older window nothing is known to be true of now.
-            let before = if passed < 2 * WINDOW { within } else { 0 };
-            self.requests_before.set(before);
-            self.since.set(now);
-            self.requests_then.set(requests);
-            self.retries.set(0);
-            within = 0;
+        if passed < WINDOW {
+            return;
         }
+        let within = requests.saturating_sub(self.requests_then.get());
+        // A worker that was busy comes later, and has counted more.
+        let before = within as f64 * WINDOW.div_duration_f64(passed);
+        self.requests_before.set(before as u64);
+        self.since.set(now);
+        self.requests_then.set(requests);
+        self.retries.set(0);
+    }
+
+    /// Tells whether there is something left; `requests` are all that there ever were.
+    fn has(&self, requests: u64, retries: &Retries) -> bool {
+        let within = requests.saturating_sub(self.requests_then.get());
         let basis = within.max(self.requests_before.get());
         let share = (basis as f64 * retries.budget) as u64;
         self.retries.get() < retries.budget_min.saturating_add(share)
@@ -150,29 +195,52 @@ mod tests {
         }
     }
 
+    /// Takes all that is left; returns how many retries that were.
+    fn taken(budget: &Budget, requests: u64, retries: &Retries) -> u64 {
+        let mut taken = 0;
+        while budget.has(requests, retries) {
+            budget.retries.set(budget.retries.get() + 1);
+            taken += 1;
+        }
+        taken
+    }
+
     #[test]
     fn retries_are_a_share_of_requests() {
         let begin = Instant::now();
         let budget = Budget::new(begin);
         let taken = |requests, after: u64| {
-            let now = begin + Duration::from_secs(after);
-            let mut taken = 0;
-            while budget.has(now, requests, &retries(0.2, 3)) {
-                budget.retries.set(budget.retries.get() + 1);
-                taken += 1;
-            }
-            taken
+            budget.turn(begin + Duration::from_secs(after), requests);
+            taken(&budget, requests, &retries(0.2, 3))
         };
         assert_eq!(taken(0, 0), 3, "the least");
         assert_eq!(taken(100, 1), 20, "a fifth of a hundred");
         assert_eq!(taken(100, 2), 0, "all is spent");
-        assert_eq!(taken(100, 11), 23, "the window before still tells the load");
+        assert_eq!(taken(100, 10), 23, "the window before still tells the load");
         assert_eq!(taken(100, 60), 3, "and later no more");
+    }
+
+    #[test]
+    fn a_service_that_was_well_for_long_has_the_share_of_its_load() {
+        let begin = Instant::now();
+        let budget = Budget::new(begin);
+        for second in 1..=600 {
+            budget.turn(begin + Duration::from_secs(second), 50 * second);
+        }
+        assert_eq!(taken(&budget, 30_000, &retries(0.2, 3)), 103);
+    }
+
+    #[test]
+    fn a_window_that_took_longer_counts_as_its_part() {
+        let begin = Instant::now();
+        let budget = Budget::new(begin);
+        budget.turn(begin + Duration::from_secs(20), 1_000);
+        assert_eq!(taken(&budget, 1_000, &retries(0.2, 3)), 103);
     }
 
     #[test]
     fn a_share_of_nothing_is_the_least() {
         let budget = Budget::new(Instant::now());
-        assert!(!budget.has(Instant::now(), 1_000, &retries(0.0, 0)));
+        assert!(!budget.has(1_000, &retries(0.0, 0)));
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         request::{Onward, Request, slots},
         response::Asked,
     },
-    ledger::RouteAccount,
+    ledger::{Account, RouteAccount},
     shared::Bounds,
 };
 
@@ -118,7 +118,8 @@ impl Plan {
                     worker.with_marks(|marks| {
                         encode(&mut request, &way, sender, marks, id.as_ref(), &mut bytes);
                     });
-                    Course::Forward(stream(&request, way, bytes, &bounds, started))
+                    let account = worker.account(&way.pool.service);
+                    Course::Forward(stream(&request, way, account, bytes, &bounds, started))
                 }
                 Ok(Decision::Answer(answer)) => Course::Answer(answer),
                 Err(error) => Course::Refuse(error),
@@ -182,6 +183,7 @@ fn asked(request: &Request<'_, '_>) -> Asked {
 fn stream(
     request: &Request<'_, '_>,
     way: Way<'_>,
+    account: Rc<Account>,
     bytes: Vec<u8>,
     bounds: &Bounds,
     started: Instant,
@@ -216,11 +218,13 @@ fn stream(
             stream_idle: timeouts.stream_idle.get(),
             header_bytes: bounds.limits.header_bytes.bytes(),
             headers: bounds.limits.headers.min(HEADERS_MAX),
+            abort_on_close: bounds.abort_on_close,
             unwanted: Statuses::default(),
         },
         started,
         is_idempotent: request.is_idempotent(),
         pool: way.pool,
+        account,
         balancer: way.balancer,
         timeouts,
         retries,

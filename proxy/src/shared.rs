@@ -58,6 +58,7 @@ pub(crate) struct Bounds {
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) retries: Retries,
+    pub(crate) abort_on_close: bool,
 }
 
 impl Shared {
@@ -161,6 +162,7 @@ impl Settings {
                 timeouts: config.timeouts,
                 limits: config.limits,
                 retries: config.retries,
+                abort_on_close: config.abort_on_close,
             },
             trusted_proxies: config.trusted_proxies.clone(),
             logs: config.access_log.enabled,

@@ -14,6 +14,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use registry::ServiceName;
+use rustix::io::Errno;
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
@@ -124,6 +125,15 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Tells whether a connection couldn't be made for want of room on this machine (descriptors, ports,
+/// memory), which says nothing of who is at the other end.
+pub(crate) fn is_local(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 /// Tells whether the runtime knows of nothing that came in: neither an end nor bytes nobody asked

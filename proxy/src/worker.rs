@@ -273,6 +273,7 @@ impl Worker {
 
     fn tick(&self, now: Instant) {
         self.flush(&mut self.lines.borrow_mut());
+        self.ledger.turn(now);
         let closed = self.shared.closed();
         if self.closed.replace(closed) != closed {
             let mut gates = self.gates.borrow_mut();

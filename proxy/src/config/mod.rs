@@ -66,6 +66,9 @@ pub struct Config {
     /// The name of this proxy in the `Via` header of requests and responses; empty for no such
     /// header.
     pub via: String,
+    /// Whether a client that ends its side of the connection has left, so that its request is broken
+    /// off; else it gets the response, as HTTP allows, and only a reset says that it has left.
+    pub abort_on_close: bool,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How much things may take.
@@ -104,6 +107,7 @@ impl Default for Config {
             request_id_header: "x-request-id".to_owned(),
             request_id_returned: false,
             via: String::new(),
+            abort_on_close: false,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             retries: Retries::default(),

@@ -27,7 +27,6 @@ use crate::{
         Buffer, Scan, answer::Answer, forwarded::Sender, head::scan, marks::Added, problem,
         response::Asked,
     },
-    ledger::Account,
     mirror,
     plan::{Course, Plan},
     socket::{linger, poll_read, read, write_all},
@@ -242,7 +241,7 @@ impl Connection {
     async fn serve(&mut self, head: usize) -> After {
         let started = Instant::now();
         let worker = Rc::clone(&self.worker);
-        worker.counters.requests_in_flight.add(1);
+        let in_flight = worker.counters.requests_in_flight.lasting();
         let sender = Sender {
             address: self.arrival.client.ip(),
             port: self.arrival.port,
@@ -252,9 +251,8 @@ impl Connection {
         let (asked, keep_alive, added) = (plan.asked, plan.keep_alive, &plan.added);
         let (mut stream, ended, after) = match plan.course {
             Course::Forward(mut stream) => {
-                let account = worker.account(&stream.pool.service);
-                let (ended, after) = self.forward(&mut stream, &account, added).await;
-                (Some((stream, account)), ended, after)
+                let (ended, after) = self.forward(&mut stream, added).await;
+                (Some(stream), ended, after)
             }
             Course::Answer(answer) => {
                 let (ended, after) = self.reply(&answer, asked, keep_alive, added).await;
@@ -265,7 +263,7 @@ impl Connection {
                 (None, ended, after)
             }
         };
-        worker.counters.requests_in_flight.subtract(1);
+        drop(in_flight);
         self.record(Over {
             started,
             ended: &ended,
@@ -274,7 +272,7 @@ impl Connection {
             version: plan.version,
             line: &plan.line,
         });
-        if let Some((stream, _)) = &mut stream {
+        if let Some(stream) = &mut stream {
             mirror::send(&worker, stream);
             worker.give_output(mem::take(&mut stream.outgoing.bytes));
         }
@@ -282,12 +280,7 @@ impl Connection {
         after
     }
 
-    async fn forward(
-        &mut self,
-        stream: &mut Stream,
-        account: &Account,
-        added: &Added,
-    ) -> (Ended, After) {
+    async fn forward(&mut self, stream: &mut Stream, added: &Added) -> (Ended, After) {
         let client = Client {
             stream: &mut self.stream,
             input: &mut self.input,
@@ -296,7 +289,7 @@ impl Connection {
         };
         let ticket = &self.ticket;
         let forwarded = {
-            let forwarding = stream.forward(&self.worker, account, client, || ticket.is_closing());
+            let forwarding = stream.forward(&self.worker, client, || ticket.is_closing());
             let mut forwarding = pin!(forwarding);
             poll_fn(|cx| {
                 // It is told by this when its endpoint is closed.

@@ -1,16 +1,10 @@
 //! What is counted and logged of a request when it is over.
 
-use std::rc::Rc;
-
 use tokio::time::Instant;
 
 use super::Connection;
 use crate::{
-    access_log::Outcome,
-    error::Error,
-    forward::Stream,
-    ledger::{Account, RouteAccount},
-    metrics::Took,
+    access_log::Outcome, error::Error, forward::Stream, ledger::RouteAccount, metrics::Took,
 };
 
 /// Says what is known for the log and the counters when a request is over.
@@ -29,7 +23,7 @@ pub(super) struct Over<'a> {
     pub(super) started: Instant,
     pub(super) ended: &'a Ended,
     /// Present when an instance was to be asked.
-    pub(super) forwarded: Option<&'a (Stream, Rc<Account>)>,
+    pub(super) forwarded: Option<&'a Stream>,
     pub(super) route: Option<&'a RouteAccount>,
     /// The version of the route table.
     pub(super) version: u64,
@@ -59,13 +53,13 @@ impl Connection {
         self.ticket.tally().record(status, took);
         if let Some(route) = over.route {
             route.tally.record(status, took);
-            let attempts = over.forwarded.map_or(0, |(stream, _)| stream.attempts);
+            let attempts = over.forwarded.map_or(0, |stream| stream.attempts);
             route.tally.retries.add(attempts.saturating_sub(1) as u64);
         }
-        let stream = over.forwarded.map(|(stream, account)| {
-            account.tally.record(status, took);
-            stream
-        });
+        let stream = over.forwarded;
+        if let Some(stream) = stream {
+            stream.account.tally.record(status, took);
+        }
         let asked = stream.and_then(|stream| stream.asked.as_ref());
         if let Some(asked) = asked {
             asked.slot.tally.record(status, took);

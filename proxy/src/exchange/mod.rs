@@ -3,19 +3,20 @@
 mod receive;
 mod send;
 
-use std::{cell::Cell, future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{cell::Cell, convert::Infallible, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use tokio::{net::TcpStream, time::Instant};
 
 use self::{
     receive::receive,
-    send::{SendFault, send},
+    send::{SendFault, left, send},
 };
 use crate::{
     Endpoint,
     config::Statuses,
     error::Error,
     http::{Body, Buffer, marks::Added, response::Asked},
+    ledger::Allowance,
     splice::Pipes,
     timer::{Elapsed, Timer},
 };
@@ -63,6 +64,8 @@ pub(crate) struct Terms {
     pub(crate) stream_idle: Duration,
     pub(crate) header_bytes: usize,
     pub(crate) headers: usize,
+    /// A client that ends its side of the connection has left.
+    pub(crate) abort_on_close: bool,
     /// Statuses that the client needn't see, as another endpoint can be asked.
     pub(crate) unwanted: Statuses,
 }
@@ -80,6 +83,8 @@ pub(crate) struct Lines<'a> {
     /// For bodies that go straight from one connection to the other.
     pub(crate) pipes: &'a Pipes,
     pub(crate) changes: Changes<'a>,
+    /// What asking another endpoint is paid from.
+    pub(crate) allowance: Allowance<'a>,
 }
 
 /// Says what the client gets in another way than the endpoint sends it.
@@ -120,7 +125,10 @@ pub(crate) enum Fault {
         /// Nothing of the request was sent.
         unsent: bool,
     },
-    /// The endpoint answered with a status that the client needn't see, and hasn't.
+    /// The endpoint has said nothing in time, so that another one may still be asked.
+    Silent,
+    /// The endpoint answered with a status that the client needn't see, and hasn't; asking another one is
+    /// paid for.
     Unwanted { status: u16 },
     /// The client has got nothing yet, and gets this.
     Failed(Error),
@@ -141,6 +149,7 @@ struct Progress<'t> {
     timer: &'t Timer,
     terms: Terms,
     changes: Changes<'t>,
+    allowance: Allowance<'t>,
     pipes: &'t Pipes,
     /// Some bytes of the request were sent.
     sent: Cell<bool>,
@@ -180,6 +189,7 @@ pub(crate) async fn run(
         timer,
         terms,
         changes: lines.changes,
+        allowance: lines.allowance,
         pipes: lines.pipes,
         sent: Cell::new(false),
         request_done: Cell::new(false),
@@ -195,21 +205,22 @@ pub(crate) async fn run(
         is_spent: Cell::new(false),
         awaits_reader: Cell::new(false),
     };
-    let (client_read, client_write) = lines.client.split();
-    let (upstream_read, upstream_write) = lines.upstream.split();
-    let mut send = pin!(send(
-        client_read,
-        upstream_write,
-        lines.from_client,
-        outgoing,
-        &progress
-    ));
+    let (mut client_read, client_write) = lines.client.split();
+    let (upstream_read, mut upstream_write) = lines.upstream.split();
+    let (from_client, progress) = (lines.from_client, &progress);
+    let mut send = pin!(async {
+        let upstream = &mut upstream_write;
+        send(&mut client_read, upstream, from_client, outgoing, progress).await?;
+        progress.has_sent();
+        left(client_read.as_ref(), progress).await;
+        Err::<Infallible, _>(SendFault::Client(progress.aborted(Error::ClientAborted)))
+    });
     let mut receive = pin!(receive(
         upstream_read,
         client_write,
         lines.from_upstream,
         lines.to_client,
-        &progress,
+        progress,
         is_closing,
     ));
     let mut sending = true;
@@ -220,10 +231,6 @@ pub(crate) async fn run(
         }
         if sending {
             match send.as_mut().poll(cx) {
-                Poll::Ready(Ok(())) => {
-                    progress.has_sent();
-                    sending = false;
-                }
                 Poll::Ready(Err(SendFault::Upstream)) => sending = false,
                 Poll::Ready(Err(SendFault::Client(fault))) => return Poll::Ready(Err(fault)),
                 Poll::Pending => {}
@@ -234,6 +241,7 @@ pub(crate) async fn run(
     match timer.guard(both).await {
         Ok(done) => done,
         Err(Elapsed) if progress.awaits_client.get() => Err(progress.fault(Error::ClientTimeout)),
+        Err(Elapsed) if progress.is_untouched() => Err(Fault::Silent),
         Err(Elapsed) => Err(progress.fault(Error::UpstreamTimeout)),
     }
 }
@@ -264,9 +272,19 @@ impl Progress<'_> {
         }
     }
 
-    /// Tells whether the client needn't see a response, as the request can be sent elsewhere.
-    fn is_unwanted(&self, status: u16) -> bool {
-        self.terms.unwanted.contains(status) && self.request_done.get() && !self.is_spent.get()
+    /// Tells whether another endpoint may still be asked: the client has got nothing of a response, and
+    /// the request is there whole or can be.
+    fn is_untouched(&self) -> bool {
+        self.status.get().is_none() && !self.is_spent.get()
+    }
+
+    /// Decides whether the client doesn't see a response, as the request is sent elsewhere; that is paid
+    /// for then.
+    fn declines(&self, status: u16) -> bool {
+        self.terms.unwanted.contains(status)
+            && self.request_done.get()
+            && self.is_untouched()
+            && self.allowance.take()
     }
 
     /// Makes a fault of an error, by what the client has got so far.

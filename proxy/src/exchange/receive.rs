@@ -53,7 +53,7 @@ pub(super) async fn receive(
             ended: now,
         });
     };
-    if progress.is_unwanted(reply.status) {
+    if progress.declines(reply.status) {
         let status = reply.status;
         return Err(Fault::Unwanted { status });
     }
@@ -61,6 +61,9 @@ pub(super) async fn receive(
     body.transfer(buffer, out)
         .map_err(|_| Fault::Failed(Error::UpstreamMalformed))?;
     progress.status.set(Some(reply.status));
+    // From here on the client has to take something.
+    let stream_idle = progress.terms.stream_idle;
+    progress.timer.set_from(reply.answered, stream_idle);
     let begun_whole = body.is_done();
     pass_on(&mut upstream, &mut client, buffer, out, &mut body, progress).await?;
     if !begun_whole {
@@ -88,8 +91,9 @@ async fn read_last(
         buffer.consume(head);
         match next {
             Next::Final(..) => return Ok(next),
-            // The time for the response goes on: it isn't here yet.
+            // The time for the response goes on: it isn't here yet. But the endpoint has the request.
             Next::Interim { continues } => {
+                progress.is_spent.set(true);
                 // Until it is out whole no other response can be sent.
                 progress.status.set(Some(100));
                 write_all(client, out, progress).await?;

@@ -1,6 +1,12 @@
 //! The request's way to the endpoint.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::mem::MaybeUninit;
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest},
+    net::TcpStream,
+};
 
 use super::{Fault, LARGE_BUFFER_BYTES, Outgoing, Progress};
 use crate::{
@@ -53,6 +59,29 @@ pub(super) async fn send(
             from_client.consume(bytes);
             outgoing.body.passed(bytes);
             progress.extend();
+        }
+    }
+}
+
+/// Returns when a client that waits for its response has left.
+///
+/// A reset says so. The end of what it sends may be all that it had to say; the configuration tells.
+/// Behind the begin of another request such an end isn't seen.
+pub(super) async fn left(client: &TcpStream, progress: &Progress<'_>) {
+    let mut interest = match progress.terms.abort_on_close {
+        true => Interest::ERROR | Interest::READABLE,
+        false => Interest::ERROR,
+    };
+    while let Ok(ready) = client.ready(interest).await {
+        if ready.is_error() || ready.is_read_closed() && interest.is_readable() {
+            return;
+        }
+        // Perhaps only what the runtime remembers of the last read; asking makes sure and clears it.
+        let peek = || SockRef::from(client).peek(&mut [MaybeUninit::uninit()]);
+        match client.try_io(Interest::READABLE, peek) {
+            Ok(0) => return,
+            Ok(_) => interest = Interest::ERROR,
+            Err(_) => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     plan::{Seated, unix_seconds},
     route::extras::Extras,
     timer::{Elapsed, Timer},
-    upstream::{self, Slot},
+    upstream::{self, Slot, is_local},
 };
 
 impl Stream {
@@ -33,7 +33,9 @@ impl Stream {
         let (mut upstream, reused) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                self.blame(worker, endpoint);
+                if error != Error::ResourcesExhausted {
+                    self.blame(worker, endpoint);
+                }
                 return Attempt::Again(error, Cause::Unreached);
             }
         };
@@ -53,6 +55,9 @@ impl Stream {
                 lines: &more,
                 added: client.added,
             },
+            allowance: self
+                .account
+                .allowance(&self.retries, &worker.counters.retries_refused),
         };
         let outgoing = &mut self.outgoing;
         let done = exchange::run(lines, outgoing, self.terms, client.timer, is_closing).await;
@@ -164,12 +169,15 @@ impl Stream {
                     slot.tally.connections.add(1);
                     return Ok(stream);
                 }
+                Ok(Err(error)) if is_local(&error) => last = Error::ResourcesExhausted,
                 Ok(Err(_)) => last = Error::UpstreamRefused,
                 Err(Elapsed) => last = Error::ConnectTimeout,
             }
         }
         worker.counters.upstream_connect_failures.add(1);
-        slot.tally.connect_failures.add(1);
+        if last != Error::ResourcesExhausted {
+            slot.tally.connect_failures.add(1);
+        }
         Err(last)
     }
 }

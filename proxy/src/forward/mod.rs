@@ -35,6 +35,8 @@ pub(crate) struct Stream {
     pub(crate) started: Instant,
     pub(crate) is_idempotent: bool,
     pub(crate) pool: Arc<Pool>,
+    /// What is counted for its service.
+    pub(crate) account: Rc<Account>,
     pub(crate) balancer: Balancer,
     pub(crate) timeouts: Timeouts,
     pub(crate) retries: Retries,
@@ -115,6 +117,8 @@ enum Cause {
     Unreached,
     /// The endpoint has failed it.
     Failed,
+    /// The endpoint has answered that it fails it, and asking another one is paid for.
+    Declined,
 }
 
 impl Attempt {
@@ -129,7 +133,6 @@ impl Stream {
     pub(crate) async fn forward(
         &mut self,
         worker: &Rc<Worker>,
-        account: &Account,
         mut client: Client<'_>,
         is_closing: impl Fn() -> bool,
     ) -> Forwarded {
@@ -138,7 +141,7 @@ impl Stream {
             match circuit.enter(client.timer, patience).await {
                 Ok(admission) => self.admission = Some(admission),
                 Err(error) => {
-                    account.tally.shed.add(1);
+                    self.account.tally.shed.add(1);
                     return Forwarded::Failed(error);
                 }
             }
@@ -159,17 +162,17 @@ impl Stream {
             };
             if let Some(cause) = cause {
                 // What nobody had any work with doesn't multiply the load.
-                let has_budget = || account.spend(Instant::now(), &self.retries);
-                if cause == Cause::Failed && !has_budget() {
-                    worker.counters.retries_refused.add(1);
+                let refused = &worker.counters.retries_refused;
+                let allowance = self.account.allowance(&self.retries, refused);
+                if cause == Cause::Failed && !allowance.take() {
                     break;
                 }
-                account.tally.retries.add(1);
+                self.account.tally.retries.add(1);
                 worker.counters.retries.add(1);
             }
             self.attempts += 1;
             self.terms.unwanted = match left > 1 {
-                true => self.unwanted(account, &tried, &endpoint),
+                true => self.unwanted(&tried, &endpoint),
                 false => Statuses::default(),
             };
             match self
@@ -178,7 +181,11 @@ impl Stream {
             {
                 Attempt::Over(forwarded) => return forwarded,
                 Attempt::Again(error, why) => {
-                    last = error;
+                    // What one has answered says more than that another one isn't there.
+                    let has_answer = matches!(last, Error::UpstreamStatus(_));
+                    if !(has_answer && why == Cause::Unreached) {
+                        last = error;
+                    }
                     // That nobody could know that a kept connection was over isn't a failure; but
                     // it happens once, as the next one is new.
                     match why == Cause::Stale && !is_pardoned {
@@ -230,21 +237,24 @@ impl Stream {
             }
             Fault::Unwanted { status } => {
                 self.blame(worker, endpoint);
-                Attempt::elsewhere(Error::UpstreamStatus(status))
+                Attempt::Again(Error::UpstreamStatus(status), Cause::Declined)
+            }
+            Fault::Silent => {
+                self.blame(worker, endpoint);
+                // The rest of the time is another one's.
+                let goes_on = self.retries.per_try.is_some()
+                    && self.is_repeatable()
+                    && self.started.elapsed() < self.timeouts.request.get();
+                match goes_on {
+                    true => Attempt::elsewhere(Error::UpstreamTimeout),
+                    false => Attempt::Over(Forwarded::Failed(Error::UpstreamTimeout)),
+                }
             }
             Fault::Failed(error) => {
                 if error.is_upstream() {
                     self.blame(worker, endpoint);
                 }
-                // The rest of the time is another one's.
-                let goes_on = error == Error::UpstreamTimeout
-                    && self.retries.per_try.is_some()
-                    && self.is_repeatable()
-                    && self.started.elapsed() < self.timeouts.request.get();
-                match goes_on {
-                    true => Attempt::elsewhere(error),
-                    false => Attempt::Over(Forwarded::Failed(error)),
-                }
+                Attempt::Over(Forwarded::Failed(error))
             }
             Fault::Aborted {
                 status,
@@ -266,19 +276,14 @@ impl Stream {
     }
 
     /// Returns the statuses after which another endpoint can be asked, when `next` gives one.
-    fn unwanted(
-        &self,
-        account: &Account,
-        tried: &[Arc<Endpoint>],
-        next: &Arc<Endpoint>,
-    ) -> Statuses {
+    fn unwanted(&self, tried: &[Arc<Endpoint>], next: &Arc<Endpoint>) -> Statuses {
         if self.retries.statuses == Statuses::default() || !self.is_repeatable() {
             return Statuses::default();
         }
         let mut tried: SmallVec<[Arc<Endpoint>; 3]> = tried.into();
         tried.push(Arc::clone(next));
         let has_other = self.pool.has_other_than(&tried);
-        match has_other && account.may_retry(Instant::now(), &self.retries) {
+        match has_other && self.account.may_retry(&self.retries) {
             true => self.retries.statuses,
             false => Statuses::default(),
         }

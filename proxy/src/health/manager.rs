@@ -19,7 +19,7 @@ use super::{
     Alert, ServiceHealth,
     metrics::Numbers,
     outcomes::Sample,
-    probe,
+    probe::{self, Failure},
     schedule::{self, Due, Schedule},
     state::ServiceState,
 };
@@ -138,7 +138,7 @@ impl Policies {
 struct Done {
     due: Due,
     began: Instant,
-    result: Result<(), String>,
+    result: Result<(), Failure>,
 }
 
 /// The task; it alone changes what is known.
@@ -329,7 +329,16 @@ impl Task {
         let Some(state) = self.services.get_mut(&due.service) else {
             return;
         };
-        let changed = state.check(&due.id, due.turn, done.result, now);
+        let changed = match done.result {
+            Ok(()) => state.check(&due.id, due.turn, Ok(()), now),
+            Err(Failure::Unwell(reason)) => state.check(&due.id, due.turn, Err(reason), now),
+            Err(Failure::Unasked(reason)) => {
+                let (service, instance) = (&due.service, &due.id);
+                tracing::debug!(%service, %instance, %reason, "a health check is left out");
+                state.leave_check_out();
+                false
+            }
+        };
         self.numbers.set(&due.service, state);
         if changed {
             self.dirty.insert(due.service.clone());

@@ -83,6 +83,7 @@ impl Collector for Numbers {
             [
                 ("success", counts.checks_passed),
                 ("failure", counts.checks_failed),
+                ("left_out", counts.checks_left_out),
             ]
         })?;
         let ejections = (

@@ -17,6 +17,7 @@ use crate::{
         request::slots,
         response::{Asked, Response},
     },
+    upstream::is_local,
 };
 
 /// The largest head that an answer to a check may have.
@@ -25,22 +26,44 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How much of a body is searched for what is expected there.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
+/// Says in words why a check wasn't passed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    /// The instance isn't well.
+    #[error("{0}")]
+    Unwell(String),
+    /// This machine has no room for a connection, which says nothing of the instance.
+    #[error("{0}")]
+    Unasked(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Unwell(reason)
+    }
+}
+
 /// Asks an instance whether it is well; `service` is the `Host` where the check names none.
 ///
 /// # Errors
 ///
-/// Returns in words why it isn't.
-pub(super) async fn run(check: &Check, service: &str, target: SocketAddr) -> Result<(), String> {
+/// Returns why it isn't, or why it can't be asked.
+pub(super) async fn run(check: &Check, service: &str, target: SocketAddr) -> Result<(), Failure> {
     let whole = check.timeout.get();
     match timeout(whole, attempt(check, service, target)).await {
         Ok(result) => result,
-        Err(_) => Err(format!("it took longer than {}", check.timeout)),
+        Err(_) => Err(format!("it took longer than {}", check.timeout).into()),
     }
 }
 
-async fn attempt(check: &Check, service: &str, target: SocketAddr) -> Result<(), String> {
-    let stream = TcpStream::connect(target).await;
-    let mut stream = stream.map_err(|error| format!("can't connect to {target}: {error}"))?;
+async fn attempt(check: &Check, service: &str, target: SocketAddr) -> Result<(), Failure> {
+    let mut stream = TcpStream::connect(target).await.map_err(|error| {
+        let reason = format!("can't connect to {target}: {error}");
+        match is_local(&error) {
+            true => Failure::Unasked(reason),
+            false => Failure::Unwell(reason),
+        }
+    })?;
     match check.kind {
         CheckKind::Http => {}
         CheckKind::Tcp | CheckKind::None => {
@@ -58,11 +81,11 @@ async fn attempt(check: &Check, service: &str, target: SocketAddr) -> Result<(),
     };
     let (status, body) = answer.head().await?;
     if !check.expects(status) {
-        return Err(format!("the status is {status}"));
+        return Err(format!("the status is {status}").into());
     }
     match &check.body {
         Some(wanted) if !answer.contains(body, wanted).await? => {
-            Err(format!("the body does not contain `{wanted}`"))
+            Err(format!("the body does not contain `{wanted}`").into())
         }
         _ => Ok(()),
     }

@@ -71,10 +71,16 @@ impl<'h, 'b> Response<'h, 'b> {
             && self.fields.values(Field::Upgrade).next().is_some()
     }
 
-    /// Tells whether the server keeps the connection for more requests.
+    /// Tells whether the server keeps the connection for more requests, and in good order.
     pub(crate) fn keeps_alive(&self) -> bool {
         let said = &self.fields.connection;
-        !said.close && (self.version == Version::Http11 || said.keep_alive)
+        !said.close && (self.version == Version::Http11 || said.keep_alive) && !self.may_stray()
+    }
+
+    /// Tells whether the server speaks of a body where there is none (RFC 9112, section 6.3): if it sends
+    /// that all the same, the next response would begin with it.
+    fn may_stray(&self) -> bool {
+        self.status == 204 && !matches!(self.fields.framing, Framing::Unsaid | Framing::Length(0))
     }
 
     /// Returns the body that follows (RFC 9112, section 6.3).

@@ -52,7 +52,23 @@ pub(crate) struct Sum {
     nanos: u64,
 }
 
+/// Counts something as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct Lasting<'a>(&'a Count);
+
+impl Drop for Lasting<'_> {
+    fn drop(&mut self) {
+        self.0.subtract(1);
+    }
+}
+
 impl Count {
+    /// Counts something until what is returned is dropped.
+    pub(crate) fn lasting(&self) -> Lasting<'_> {
+        self.add(1);
+        Lasting(self)
+    }
+
     pub(crate) fn add(&self, number: u64) {
         self.0
             .store(self.0.load(Relaxed).wrapping_add(number), Relaxed);
@@ -118,6 +134,17 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lasts_is_counted_until_it_ends() {
+        let count = Count::default();
+        let first = count.lasting();
+        let second = count.lasting();
+        drop(first);
+        assert_eq!(count.read(), 1);
+        drop(second);
+        assert_eq!(count.read(), 0);
+    }
 
     #[test]
     fn a_duration_is_in_the_range_whose_bound_it_does_not_exceed() {

@@ -4,6 +4,7 @@ mod bodies;
 mod circuits;
 mod drain;
 mod headers;
+mod leaving;
 mod limits;
 mod logging;
 mod malformed;

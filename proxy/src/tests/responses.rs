@@ -189,6 +189,17 @@ fn bytes_behind_a_whole_response_are_nobodys_and_end_its_connection() {
             "HTTP/1.1 204 No Content\r\n\r\nbody",
             "HTTP/1.1 204 No Content\r\n\r\n",
         ),
+        // Here the bytes would be yet to come.
+        (
+            GET,
+            "HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+        ),
+        (
+            GET,
+            "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+        ),
         (
             GET,
             "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nbody",

@@ -119,6 +119,28 @@ fn an_interim_answer_counts_as_a_started_one() {
 }
 
 #[test]
+fn after_an_interim_answer_nobody_else_is_asked() {
+    const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+    let config = "retries = { per_try = \"50ms\", statuses = [503] }";
+    for (more, status) in [("", "504"), (FAILING, "503")] {
+        let origins = [(); 2].map(|()| {
+            Origin::start(move |peer, _| {
+                peer.head();
+                peer.send(format!("{HINTS}{more}"));
+                peer.rest();
+            })
+        });
+        let proxy = Proxy::start(config, &[origins[0].address, origins[1].address]);
+        let mut client = proxy.client();
+        client.send(GET);
+        assert_eq!(client.head(), HINTS);
+        let (head, _) = client.answer();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert_eq!(origins[0].connections() + origins[1].connections(), 1);
+    }
+}
+
+#[test]
 fn a_route_may_have_other_attempts() {
     let route = "[[routes]]\nservice = 'web'\nretries = { attempts = 1 }";
     let proxy = Proxy::start(route, &[nobody(), nobody()]);
@@ -305,4 +327,61 @@ fn retries_end_with_their_budget() {
     let answers: Vec<_> = answers.collect();
     let failed = answers.iter().filter(|answer| *answer == "busy").count();
     assert_eq!(failed, 6 - 2, "{answers:?}");
+}
+
+#[test]
+fn who_finds_the_budget_spent_by_others_gets_the_answer_that_came() {
+    let (go, told) = channel::<()>();
+    let told = Arc::new(Mutex::new(told));
+    let origins = [(); 2].map(|()| {
+        let told = Arc::clone(&told);
+        Origin::start(move |peer, _| {
+            while peer.next_head().is_some() {
+                told.lock().unwrap().recv().unwrap();
+                peer.send(FAILING);
+            }
+        })
+    });
+    let config = "retries = { statuses = [503], attempts = 2, budget = 0.0, budget_min = 1 }";
+    let proxy = Proxy::start(config, &[origins[0].address, origins[1].address]);
+    // When they are sent each may still be repeated, but not both.
+    let mut clients = [(); 2].map(|()| proxy.client());
+    for client in &mut clients {
+        client.send(GET);
+    }
+    let received = || {
+        origins
+            .iter()
+            .map(|one| one.heads.try_iter().count())
+            .sum::<usize>()
+    };
+    let mut so_far = 0;
+    eventually("both are sent", || {
+        so_far += received();
+        so_far == 2
+    });
+    for _ in 0..3 {
+        go.send(()).unwrap();
+    }
+    for client in &mut clients {
+        let (head, body) = client.answer();
+        assert!(head.starts_with("HTTP/1.1 503 Busy"), "{head}");
+        assert_eq!(body, "busy");
+    }
+    wait_for(&proxy, "signpost_proxy_retries_refused_total 1");
+}
+
+#[test]
+fn an_answer_says_more_than_that_another_instance_is_not_there() {
+    let failing = Origin::answering(FAILING);
+    let config = "balancer = \"round_robin\"\nretries = { statuses = [503] }";
+    let proxy = Proxy::start(config, &[failing.address, nobody()]);
+    for _ in 0..2 {
+        let (head, body) = answer_to(&proxy, GET);
+        let refused = head.starts_with("HTTP/1.1 502 ") && body.contains("\"upstream_status\"");
+        assert!(
+            refused || head.starts_with("HTTP/1.1 503 Busy"),
+            "{head}{body}"
+        );
+    }
 }

@@ -152,6 +152,44 @@ fn a_connection_that_nobody_accepts_is_tried_elsewhere_in_time() {
     assert!(answer.contains("\"connect_timeout\""), "{answer}");
 }
 
+#[test]
+fn a_client_that_reads_slowly_has_the_time_for_bodies_also_when_nothing_is_taken_at_first() {
+    const REQUESTS: usize = 20_000;
+    const ANSWER: &str = concat!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 40\r\nX: ",
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
+        "\r\n\r\n0123456789012345678901234567890123456789"
+    );
+    let origin = Origin::answering(ANSWER);
+    let request = Duration::from_millis(200);
+    let config = "timeouts = { request = \"200ms\" }";
+    let proxy = Proxy::start(config, &[origin.address]);
+    let mut client = proxy.client();
+    let mut sender = client.stream.try_clone().unwrap();
+    let sending = thread::spawn(move || {
+        for _ in 0..REQUESTS {
+            // It is cut off when the test fails.
+            if std::io::Write::write_all(&mut sender, GET.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    // Until the proxy can write no more, and for longer than an instance may take.
+    let mut answered = 0;
+    while origin.heads.recv_timeout(2 * request).is_ok() {
+        answered += 1;
+    }
+    assert!(
+        answered < REQUESTS,
+        "the client's connection has room for all answers"
+    );
+    client.exact(REQUESTS * ANSWER.len());
+    sending.join().unwrap();
+}
+
 /// A listener whose queue is full, so that the system answers nobody more.
 fn full_listener() -> (SocketAddr, (Socket, Vec<TcpStream>)) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

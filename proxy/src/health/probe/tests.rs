@@ -7,7 +7,7 @@ use super::*;
 
 /// Checks a server that takes one connection, reads the request and says these bytes; returns the
 /// request and the result.
-async fn check(check: &Check, answer: &[u8]) -> (String, Result<(), String>) {
+async fn check(check: &Check, answer: &[u8]) -> (String, Result<(), Failure>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = listener.local_addr().unwrap();
     let server = async {
@@ -85,7 +85,7 @@ async fn an_answer_has_to_be_http_with_an_expected_status() {
         (long.as_str(), Err("the head has more than 16384 bytes")),
     ] {
         let (_, result) = check(&patient(), answer.as_bytes()).await;
-        let result = result.as_ref().map_err(String::as_str);
+        let result = result.map_err(|failure| failure.to_string());
         assert_eq!(result.is_ok(), expected.is_ok(), "{answer:.40} {result:?}");
         if let (Err(is), Err(wanted)) = (result, expected) {
             let same = is.split(':').next() == wanted.split(':').next();
@@ -132,7 +132,7 @@ async fn a_body_is_searched_however_it_is_framed() {
         result = run(&wanted, "web", target) => result,
         () = server => unreachable!(),
     };
-    assert!(result.unwrap_err().contains("does not contain"));
+    assert!(result.unwrap_err().to_string().contains("does not contain"));
 }
 
 #[tokio::test]
@@ -148,10 +148,10 @@ async fn a_connection_is_enough_for_a_tcp_check_and_silence_is_not_for_an_http_c
         timeout: Duration::from_millis(20),
         ..Check::default()
     };
-    let silent = run(&short, "web", target).await.unwrap_err();
+    let silent = run(&short, "web", target).await.unwrap_err().to_string();
     assert_eq!(silent, "it took longer than 20ms");
     drop(listener);
-    let refused = run(&tcp, "web", target).await.unwrap_err();
+    let refused = run(&tcp, "web", target).await.unwrap_err().to_string();
     assert!(
         refused.starts_with("can't connect to 127.0.0.1:"),
         "{refused}"

@@ -32,6 +32,8 @@ pub(in crate::health) struct ServiceState {
 pub(in crate::health) struct Counts {
     pub(in crate::health) checks_passed: u64,
     pub(in crate::health) checks_failed: u64,
+    /// Checks for which this machine had no room.
+    pub(in crate::health) checks_left_out: u64,
     /// In the order of [`Why::ALL`].
     pub(in crate::health) ejections: [u64; Why::ALL.len()],
     /// Ejections that would have been too many at a time.
@@ -181,6 +183,11 @@ impl ServiceState {
         }
         state.trouble = result.err();
         decided
+    }
+
+    /// Counts a check that wasn't made, and so says nothing.
+    pub(in crate::health) fn leave_check_out(&mut self) {
+        self.counts.checks_left_out += 1;
     }
 
     /// Takes what endpoints have counted; ejects those that do badly, as far as it may. Returns
