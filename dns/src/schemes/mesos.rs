@@ -52,26 +52,29 @@ enum Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    fn of(service: &'a Service) -> Option<Self> {
-        service.instances.iter().find_map(|instance| {
-            let attribute = |key: &str| instance.attributes.get(key).map(|value| &**value);
-            let framework = attribute("framework").unwrap_or_default();
-            match attribute("mesos")? {
-                "task" => Some(Kind::Task(framework)),
-                "slave-task" => Some(Kind::SlaveTask(framework)),
-                "framework" => Some(Kind::Framework),
-                "agent" => Some(Kind::Agent),
-                "leader" => Some(Kind::Leader),
-                "master" => Some(Kind::Master),
-                _ => None,
-            }
-        })
+    /// Finds what a service's instances are, those of other sources left aside.
+    fn of_service(service: &'a Service) -> Option<Self> {
+        service.instances.iter().find_map(|one| Self::of(one))
+    }
+
+    fn of(instance: &'a Instance) -> Option<Self> {
+        let attribute = |key: &str| instance.attributes.get(key).map(|value| &**value);
+        let framework = attribute("framework").unwrap_or_default();
+        match attribute("mesos")? {
+            "task" => Some(Kind::Task(framework)),
+            "slave-task" => Some(Kind::SlaveTask(framework)),
+            "framework" => Some(Kind::Framework),
+            "agent" => Some(Kind::Agent),
+            "leader" => Some(Kind::Leader),
+            "master" => Some(Kind::Master),
+            _ => None,
+        }
     }
 }
 
 impl Names for Mesos {
     fn each<'a>(&self, service: &'a Service, add: &mut dyn FnMut(Name, Rank, View<'a>)) {
-        let Some(kind) = Kind::of(service) else {
+        let Some(kind) = Kind::of_service(service) else {
             return Plain.each(service, add);
         };
         let mut add = |name: Result<Name, TooLong>, rank, view| {
@@ -101,24 +104,26 @@ impl Names for Mesos {
                     add(srv, Rank::Service, View::MainPorts(protocol));
                 }
             }
-            Kind::Master => {
-                for instance in &service.instances {
-                    let name = self.name(&[instance.id.as_str()]);
-                    add(name, Rank::Within, View::Instance(instance));
-                }
+            Kind::Master => {}
+        }
+        if matches!(kind, Kind::Task(_) | Kind::SlaveTask(_) | Kind::Master) {
+            for instance in &service.instances {
+                let name = self.instance(service, instance);
+                name.into_iter()
+                    .for_each(|name| add(Ok(name), Rank::Within, View::Instance(instance)));
             }
         }
     }
 
     fn browse<'a>(&self, service: &'a Service, add: &mut dyn FnMut(Browsed<'a>)) {
-        if Kind::of(service).is_none() {
+        if Kind::of_service(service).is_none() {
             Plain.browse(service, add);
         }
     }
 
     fn instance(&self, service: &Service, instance: &Instance) -> Option<Name> {
         let id = instance.id.as_str();
-        let name = match Kind::of(service) {
+        let name = match Kind::of(instance) {
             None => return Plain.instance(service, instance),
             Some(Kind::Task(framework)) => {
                 self.canonical(task(service, framework, ""), id, &[framework])
@@ -172,10 +177,6 @@ impl Mesos {
                 add(name, Rank::Within, View::NamedPorts(protocol, port));
             }
         }
-        for instance in &service.instances {
-            let name = self.canonical(task, instance.id.as_str(), &[framework]);
-            add(name, Rank::Within, View::Instance(instance));
-        }
     }
 
     fn each_slave_task<'a>(&self, service: &'a Service, framework: &str, add: &mut Add<'_, 'a>) {
@@ -197,10 +198,6 @@ impl Mesos {
                 let name = self.ports(&[task], protocol, framework);
                 add(name, Rank::Within, view(Some((DISCOVERY, false))));
             }
-        }
-        for instance in &service.instances {
-            let name = self.canonical(task, instance.id.as_str(), &[framework, "slave"]);
-            add(name, Rank::Within, View::Instance(instance));
         }
     }
 
