@@ -18,22 +18,14 @@ use std::{
 };
 
 use super::{
-    config::IpSource,
+    draft::{Draft, Making, refuse},
     event::Event,
-    labels,
+    members::{Agent, Framework, Masters},
     picture::Picture,
-    record::{AgentRecord, FrameworkRecord, TaskRecord, pid},
-    task::{Place, Task, set_hosts},
+    record::{AgentRecord, TaskRecord, pid},
+    task::{Place, Task},
 };
-use crate::{Entry, Instance, InstanceId, Key, Origin, Port, Protocol, Refusal, State, Update};
-
-/// How a cluster's records become instances.
-#[derive(Debug, Clone)]
-pub(super) struct Making {
-    pub(super) source: Arc<str>,
-    pub(super) ip_sources: Vec<IpSource>,
-    pub(super) weight: u16,
-}
+use crate::{Key, Update};
 
 /// Holds what is known of a cluster.
 #[derive(Debug, Default)]
@@ -49,47 +41,8 @@ pub(super) struct Cluster {
     masters: Masters,
 }
 
-/// The masters, each as host (a v6 address in brackets) and port.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Masters {
-    pub(super) leader: Option<(String, u16)>,
-    pub(super) all: Vec<(String, u16)>,
-}
-
 /// A framework's id and a task's, which is only unique within it.
 type TaskKey = (Arc<str>, Arc<str>);
-
-#[derive(Debug, Clone)]
-struct Framework {
-    /// Its labels.
-    name: String,
-    /// How it is called.
-    text: String,
-    /// Where its scheduler is.
-    host: Option<String>,
-    port: Option<u16>,
-}
-
-/// An agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Agent {
-    /// An address or a name.
-    pub(super) host: String,
-    port: Option<u16>,
-}
-
-/// An instance to be.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub(super) service: String,
-    pub(super) id: InstanceId,
-    pub(super) state: State,
-    pub(super) hosts: Vec<String>,
-    pub(super) ports: Vec<Port>,
-    /// The attribute `mesos`.
-    pub(super) kind: Arc<str>,
-    pub(super) attributes: BTreeMap<Arc<str>, Arc<str>>,
-}
 
 /// Names what may have become something else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -186,7 +139,7 @@ impl Cluster {
             Event::Framework(record) => {
                 let before = self.frameworks.get(&record.id.0);
                 let (id, framework) = Framework::new(record, before);
-                let renamed = before.is_none_or(|before| before.name != framework.name);
+                let renamed = before.is_none_or(|before| !before.has_name_of(&framework));
                 self.frameworks.insert(Arc::clone(&id), framework);
                 match renamed {
                     true => self.with_tasks_of_framework(id),
@@ -214,12 +167,10 @@ impl Cluster {
             let Some((host, port)) = record.pid.as_deref().and_then(pid) else {
                 continue;
             };
-            if let Some(framework) = self.frameworks.get_mut(&record.id.0) {
-                let place = (Some(host.to_owned()), Some(port));
-                if (&framework.host, framework.port) != (&place.0, place.1) {
-                    (framework.host, framework.port) = place;
-                    things.push(Thing::Framework(Arc::clone(&record.id.0)));
-                }
+            if let Some(framework) = self.frameworks.get_mut(&record.id.0)
+                && framework.move_to(host, port)
+            {
+                things.push(Thing::Framework(Arc::clone(&record.id.0)));
             }
         }
         things
@@ -322,11 +273,8 @@ impl Cluster {
     }
 
     fn put_agent(&mut self, record: AgentRecord) {
-        let (host, port) = match pid(&record.pid) {
-            Some((host, port)) => (host.to_owned(), Some(port)),
-            None => (record.hostname, None),
-        };
-        self.agents.insert(record.id.0, Agent { host, port });
+        let (id, agent) = Agent::new(record);
+        self.agents.insert(id, agent);
     }
 
     fn put_task(&mut self, record: TaskRecord) -> TaskKey {
@@ -385,146 +333,6 @@ impl Thing {
             Self::Task((framework, id)) => format!("frameworks/{framework}/tasks/{id}"),
         }
     }
-}
-
-impl Framework {
-    /// Takes what a master says of a framework; the events don't say where a scheduler is, and it is
-    /// where it was.
-    fn new(record: FrameworkRecord, before: Option<&Self>) -> (Arc<str>, Self) {
-        let place = record.pid.as_deref().and_then(pid);
-        let (host, port) = match (place, before) {
-            (Some((host, port)), _) => (Some(host.to_owned()), Some(port)),
-            (None, Some(before)) if before.port.is_some() => (before.host.clone(), before.port),
-            (None, _) => (Some(record.hostname).filter(|host| !host.is_empty()), None),
-        };
-        let framework = Self {
-            name: labels::labels(&record.name),
-            text: record.name,
-            host,
-            port,
-        };
-        (record.id.0, framework)
-    }
-
-    fn labels(&self) -> Result<&str, String> {
-        match self.name.is_empty() {
-            true => Err(format!(
-                "its framework's name `{}` has nothing that DNS can carry",
-                super::task::shown(&self.text)
-            )),
-            false => Ok(&self.name),
-        }
-    }
-
-    /// Makes the service `F`, where the scheduler's place is known.
-    fn drafts(&self, id: &str) -> Result<Vec<Draft>, String> {
-        let service = self.labels()?.to_owned();
-        let Some(host) = &self.host else {
-            return Ok(Vec::new());
-        };
-        let port = self.port.map(|number| Port {
-            name: "framework".parse().ok(),
-            number,
-            protocol: Protocol::Tcp,
-        });
-        Ok(vec![Draft {
-            service,
-            id: InstanceId::from_text(id),
-            state: State::Up,
-            hosts: vec![host.clone()],
-            ports: port.into_iter().collect(),
-            kind: "framework".into(),
-            attributes: BTreeMap::new(),
-        }])
-    }
-}
-
-impl Agent {
-    fn draft(&self, id: &str) -> Draft {
-        Draft {
-            service: "slave".to_owned(),
-            id: InstanceId::from_text(id),
-            state: State::Up,
-            hosts: vec![self.host.clone()],
-            ports: self.port.into_iter().map(Port::tcp).collect(),
-            kind: "agent".into(),
-            attributes: BTreeMap::new(),
-        }
-    }
-}
-
-impl Masters {
-    /// Makes `leader`, and `master` with the instances `master0`, `master1` and so on: those of the list
-    /// in their order, and the leader behind them when it isn't among them.
-    fn drafts(&self) -> Vec<Draft> {
-        let draft = |service: &str, id: String, (host, port): &(String, u16)| {
-            let ports = Protocol::ALL.map(|protocol| Port {
-                name: None,
-                number: *port,
-                protocol,
-            });
-            Draft {
-                service: service.to_owned(),
-                id: InstanceId::from_text(&id),
-                state: State::Up,
-                hosts: vec![host.clone()],
-                ports: ports.into(),
-                kind: service.into(),
-                attributes: BTreeMap::new(),
-            }
-        };
-        let mut all: Vec<&(String, u16)> = Vec::new();
-        for master in self.all.iter().chain(&self.leader) {
-            if !all.iter().any(|one| one.0 == master.0) {
-                all.push(master);
-            }
-        }
-        let leader = self.leader.iter();
-        let leader = leader.map(|leader| draft("leader", "leader".to_owned(), leader));
-        let masters = all.iter().enumerate();
-        let masters = masters.map(|(nth, master)| draft("master", format!("master{nth}"), master));
-        leader.chain(masters).collect()
-    }
-}
-
-impl Draft {
-    /// Makes the entry, or says why there can't be one.
-    fn finish(self, path: String, making: &Making) -> Update {
-        let service = match self.service.parse() {
-            Ok(service) => service,
-            Err(error) => return refuse(&path, format!("{error}")),
-        };
-        let origin = Origin {
-            source: Arc::clone(&making.source),
-            path: path.as_str().into(),
-            revision: None,
-            since: None,
-        };
-        let mut instance = Instance::new(self.id, origin);
-        // One that starts has no address as yet, and one that is lost may have none.
-        if let Err(reason) = set_hosts(&mut instance, &self.hosts)
-            && self.state == State::Up
-        {
-            return refuse(&path, reason);
-        }
-        instance.state = self.state;
-        instance.weight = making.weight;
-        instance.ports = self.ports.into_iter().collect();
-        instance.attributes = self.attributes;
-        instance.attributes.insert("mesos".into(), self.kind);
-        Update::Put(Entry {
-            key: Key::new(path),
-            service,
-            instances: vec![instance],
-        })
-    }
-}
-
-fn refuse(path: &str, reason: String) -> Update {
-    Update::Refuse(Refusal {
-        key: Key::new(path),
-        reason,
-    })
 }
 
 #[cfg(test)]

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use zookeeper_client::Client;
 
-use super::cluster::Masters;
-use crate::{Error, instance::address, sources::zookeeper::Ensemble};
+use super::members::Masters;
+use crate::{Backoff, Error, instance::address, sources::zookeeper::Ensemble};
 
 /// How the znodes begin in which masters stand; the number behind it says who came first.
 const PREFIX: &str = "json.info_";
 
-/// How long to wait after ZooKeeper has failed before it is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait after ZooKeeper has failed before it is asked again, at first and at the most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// How long a look at the masters holds when nothing tells of a change; a lost watch is noticed so.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -42,11 +45,13 @@ struct Address {
 /// Follows the election at a znode for ever, and tells each result; a ZooKeeper that is away changes
 /// nothing.
 pub(super) async fn follow(ensemble: Ensemble, path: String, masters: watch::Sender<Masters>) {
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     while !masters.is_closed() {
+        let begun = Instant::now();
         if let Err(error) = watch_once(&ensemble, &path, &masters).await {
             tracing::debug!(%error, "the election of Mesos masters can't be followed");
         }
-        sleep(PAUSE).await;
+        sleep(backoff.next(begun.elapsed(), fastrand::f64())).await;
     }
 }
 

@@ -14,6 +14,9 @@ use crate::Refusal;
 /// How often a master says that it is there, unless it says how often.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
 
+/// The longest time between two heartbeats that a master is believed.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(600);
+
 /// One event.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -120,12 +123,12 @@ impl Event {
             let subscribed: Subscribed<'_> =
                 serde_json::from_str(body).map_err(|error| format!("no state in JSON: {error}"))?;
             let seconds = subscribed.heartbeat_interval_seconds;
-            let heartbeat = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let heartbeat = seconds.map_or(HEARTBEAT_DEFAULT, |seconds| {
+                let heartbeat = Duration::try_from_secs_f64(seconds.max(0.0));
+                heartbeat.unwrap_or(HEARTBEAT_MAX).min(HEARTBEAT_MAX)
+            });
             let picture = Picture::of_get_state(&subscribed.get_state);
-            return Ok(Self::Subscribed(
-                Box::new(picture),
-                heartbeat.unwrap_or(HEARTBEAT_DEFAULT),
-            ));
+            return Ok(Self::Subscribed(Box::new(picture), heartbeat));
         }
         let list = match envelope.kind.as_str() {
             "TASK_ADDED" | "TASK_UPDATED" => "tasks",
@@ -221,6 +224,25 @@ mod tests {
         assert_eq!(picture.frameworks[0].name, "marathon");
         assert_eq!(picture.agents[0].pid, "slave(1)@10.0.0.1:5051");
         assert!(picture.recovered.contains("s2") && picture.refused.is_empty());
+    }
+
+    #[test]
+    fn a_master_that_promises_no_or_an_endless_heartbeat_is_not_believed() {
+        for (seconds, expected) in [
+            ("1e300", HEARTBEAT_MAX),
+            ("-1", Duration::ZERO),
+            ("null", HEARTBEAT_DEFAULT),
+        ] {
+            let text = format!(
+                r#"{{"type": "SUBSCRIBED", "subscribed": {{"heartbeat_interval_seconds": {seconds},
+                    "get_state": {{}}}}}}"#
+            );
+            let event = read(&text);
+            let Event::Subscribed(_, heartbeat) = event else {
+                panic!("{event:?}");
+            };
+            assert_eq!(heartbeat, expected, "{seconds}");
+        }
     }
 
     #[test]

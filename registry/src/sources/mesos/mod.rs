@@ -10,13 +10,16 @@
 
 mod cluster;
 mod config;
+mod draft;
 mod election;
 mod event;
 mod labels;
+mod members;
 mod picture;
 mod record;
 mod recordio;
 mod run;
+mod state;
 mod task;
 
 use std::{collections::HashMap, convert::Infallible};
@@ -24,10 +27,7 @@ use std::{collections::HashMap, convert::Infallible};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{sync::watch, task::JoinSet};
 
-use self::{
-    cluster::{Cluster, Making, Masters},
-    run::Run,
-};
+use self::{cluster::Cluster, draft::Making, members::Masters, run::Run, state::States};
 pub use self::{
     config::{Config, IpSource},
     labels::cut_label,
@@ -74,7 +74,10 @@ impl Mesos {
         }
         let run = Run {
             config,
-            client,
+            states: States {
+                client,
+                bytes_max: config.event_bytes_max.bytes(),
+            },
             making: Making {
                 source: updates.source().clone(),
                 ip_sources: config.ip_sources.clone(),

@@ -3,6 +3,10 @@
 use std::{collections::HashMap, convert::Infallible, mem, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, OptionFuture},
+};
 use http::{StatusCode, header};
 use tokio::{
     select,
@@ -12,16 +16,18 @@ use tokio::{
 use url::Url;
 
 use super::{
-    cluster::{Cluster, Making, Masters, Thing},
+    cluster::{Cluster, Thing},
     config::Config,
+    draft::Making,
     event::Event,
+    members::Masters,
     picture::Picture,
-    record::pid,
     recordio::Records,
+    state::{State, States},
 };
 use crate::{
     Error, Key, Update, Updates,
-    http::{Body, Client, Failure, Request},
+    http::{Body, Failure, Request},
 };
 
 /// How many heartbeats may be missing before a stream counts as dead.
@@ -38,7 +44,7 @@ const REDIRECTS_MAX: usize = 3;
 
 pub(super) struct Run<'a> {
     pub(super) config: &'a Config,
-    pub(super) client: Client,
+    pub(super) states: States,
     pub(super) making: Making,
     pub(super) cluster: &'a mut Cluster,
     pub(super) told: HashMap<Thing, Vec<Key>>,
@@ -47,6 +53,28 @@ pub(super) struct Run<'a> {
     pub(super) masters: watch::Receiver<Masters>,
     /// Until the first state of this run has been told.
     pub(super) is_new: bool,
+}
+
+/// What is to be done while a stream is followed, and when.
+struct Agenda {
+    /// How long the stream may be silent, and until when it may be now.
+    silence: Duration,
+    deadline: Instant,
+    /// To ask where the schedulers are.
+    schedulers: Option<Instant>,
+    /// To read everything again.
+    settle: Option<Instant>,
+}
+
+impl Agenda {
+    fn new(silence: Duration) -> Self {
+        Self {
+            silence,
+            deadline: Instant::now() + silence,
+            schedulers: None,
+            settle: None,
+        }
+    }
 }
 
 /// A leader's answer to a subscription.
@@ -102,7 +130,7 @@ impl Run<'_> {
         for _ in 0..=REDIRECTS_MAX {
             let api = url.join("/api/v1")?;
             let request = Request::post(&api, Bytes::from_static(br#"{"type":"SUBSCRIBE"}"#));
-            let response = self.client.send(request).await?;
+            let response = self.states.client.send(request).await?;
             match response.status {
                 StatusCode::OK => return Ok((url, Subscription::Stream(response.body))),
                 StatusCode::TEMPORARY_REDIRECT
@@ -135,57 +163,39 @@ impl Run<'_> {
     /// Follows a stream of events until there is another leader, or everything is to be read again.
     async fn follow(&mut self, master: &Url, mut body: Body) -> Result<(), Error> {
         let mut records = Records::new(self.config.event_bytes_max.bytes());
-        let mut silence = self.config.timeout.get();
-        let mut deadline = Instant::now() + silence;
-        let mut schedulers: Option<Instant> = None;
-        let mut settle: Option<Instant> = None;
+        let mut agenda = Agenda::new(self.config.timeout.get());
+        let mut reading: Option<BoxFuture<'static, Result<State, Error>>> = None;
         loop {
             while let Some(record) = records
                 .next()
                 .map_err(|reason| Failure::new(master, reason))?
             {
                 let event = Event::read(&record).map_err(|reason| Failure::new(master, reason))?;
-                match event {
-                    Event::Subscribed(picture, heartbeat) => {
-                        silence = heartbeat * HEARTBEATS_MISSED;
-                        self.replace(master, *picture).await;
-                        schedulers = Some(Instant::now());
-                    }
-                    _ if self.is_new => {
-                        let reason = "the stream doesn't start with a state";
-                        return Err(Failure::new(master, reason).into());
-                    }
-                    Event::Refused(refusal) => self.updates.send(Update::Refuse(refusal)).await,
-                    event => {
-                        if matches!(event, Event::Framework(_)) {
-                            let soon = Instant::now() + LOOK_FOR_SCHEDULERS;
-                            schedulers.get_or_insert(soon);
-                        }
-                        if self.cluster.awaits(&event) {
-                            settle = Some(Instant::now() + SETTLE);
-                        }
-                        let things = self.cluster.apply(event);
-                        self.tell(things).await;
-                    }
-                }
+                self.take(master, event, &mut agenda).await?;
             }
             select! {
                 piece = body.next() => match piece? {
                     Some(bytes) => {
-                        deadline = Instant::now() + silence;
+                        agenda.deadline = Instant::now() + agenda.silence;
                         records.push(&bytes);
                     }
                     None => return Err(Failure::new(master, "the stream has ended").into()),
                 },
-                () = sleep_until(deadline) => {
-                    let reason = format!("the stream has been silent for {silence:?}");
+                () = sleep_until(agenda.deadline) => {
+                    let reason = format!("the stream has been silent for {:?}", agenda.silence);
                     return Err(Failure::new(master, reason).into());
                 }
-                () = due(schedulers) => {
-                    schedulers = None;
-                    self.look_for_schedulers(master).await;
+                Some(()) = OptionFuture::from(agenda.schedulers.map(sleep_until)) => {
+                    agenda.schedulers = None;
+                    let (states, master) = (self.states.clone(), master.clone());
+                    // Events don't wait for it.
+                    reading = Some(async move { states.read(&master).await }.boxed());
                 }
-                () = due(settle) => return Ok(()),
+                Some(read) = OptionFuture::from(reading.as_mut()) => {
+                    reading = None;
+                    self.take_schedulers(read).await;
+                }
+                Some(()) = OptionFuture::from(agenda.settle.map(sleep_until)) => return Ok(()),
                 changed = self.masters.changed() => {
                     if changed.is_ok() && self.masters_changed(master).await {
                         return Ok(());
@@ -193,27 +203,61 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// Takes an event, and tells what it changes.
+    async fn take(&mut self, master: &Url, event: Event, agenda: &mut Agenda) -> Result<(), Error> {
+        match event {
+            Event::Subscribed(picture, heartbeat) => {
+                let silence = heartbeat * HEARTBEATS_MISSED;
+                agenda.silence = silence.max(self.config.timeout.get());
+                self.replace(master, *picture).await;
+                agenda.schedulers = Some(Instant::now());
+            }
+            _ if self.is_new => {
+                let reason = "the stream doesn't start with a state";
+                return Err(Failure::new(master, reason).into());
+            }
+            Event::Refused(refusal) => self.updates.send(Update::Refuse(refusal)).await,
+            event => {
+                if matches!(event, Event::Framework(_)) {
+                    let soon = Instant::now() + LOOK_FOR_SCHEDULERS;
+                    agenda.schedulers.get_or_insert(soon);
+                }
+                if self.cluster.awaits(&event) {
+                    agenda.settle = Some(Instant::now() + SETTLE);
+                }
+                let things = self.cluster.apply(event);
+                self.tell(things).await;
+            }
+        }
+        Ok(())
     }
 
     /// Reads the state again and again, for want of a stream, until there is another leader.
     async fn poll(&mut self, master: &Url) -> Result<(), Error> {
+        let mut master = master.clone();
+        let mut asked = 0;
         loop {
-            let (leader, picture) = self.state(master).await?;
-            if let Some(leader) = leader
-                && Some(leader.as_str()) != master.host_str()
+            let state = self.states.read(&master).await?;
+            // Whoever is asked knows who leads, and only the leader knows the rest.
+            if let Some((host, port)) = state
+                .leader
+                .filter(|one| Some(one) != place(&master).as_ref())
             {
-                // Whoever is asked knows who leads; it is asked itself from now on.
-                let port = master.port_or_known_default().unwrap_or(5050);
-                let next = self.config.master_url(&format!("{leader}:{port}"))?;
-                let (_, picture) = self.state(&next).await?;
-                self.replace(&next, picture).await;
-            } else {
-                self.replace(master, picture).await;
+                asked += 1;
+                if asked > REDIRECTS_MAX {
+                    return Err(Failure::new(&master, "each calls another one the leader").into());
+                }
+                master = self.config.master_url(&format!("{host}:{port}"))?;
+                continue;
             }
+            asked = 0;
+            self.replace(&master, state.picture).await;
             select! {
                 () = sleep(self.config.refresh.get()) => {}
                 changed = self.masters.changed() => {
-                    if changed.is_ok() && self.masters_changed(master).await {
+                    if changed.is_ok() && self.masters_changed(&master).await {
                         return Ok(());
                     }
                 }
@@ -221,31 +265,11 @@ impl Run<'_> {
         }
     }
 
-    /// Reads a master's state, and whom it calls the leader.
-    async fn state(&self, master: &Url) -> Result<(Option<String>, Picture), Error> {
-        let bytes_max = self.config.event_bytes_max.bytes();
-        let mut last = None;
-        // The first form is that of Mesos 1.x, the others those of the ones before.
-        for path in ["/master/state", "/state", "/master/state.json"] {
-            let url = master.join(path)?;
-            match self.client.read(Request::get(&url), bytes_max).await {
-                Ok(text) => {
-                    let picture =
-                        Picture::of_state(&text).map_err(|reason| Failure::new(&url, reason))?;
-                    let leader = picture.leader.as_deref().and_then(pid);
-                    return Ok((leader.map(|(host, _)| host.to_owned()), picture));
-                }
-                Err(error) => last = last.or(Some(error)),
-            }
-        }
-        Err(last.map_or_else(|| "there is no state".into(), Into::into))
-    }
-
-    /// Reads from the state where the schedulers are; without it they stay where they were.
-    async fn look_for_schedulers(&mut self, master: &Url) {
-        match self.state(master).await {
-            Ok((_, picture)) => {
-                let things = self.cluster.take_schedulers(&picture);
+    /// Takes where the schedulers are; without it they stay where they were.
+    async fn take_schedulers(&mut self, read: Result<State, Error>) {
+        match read {
+            Ok(state) => {
+                let things = self.cluster.take_schedulers(&state.picture);
                 self.tell(things).await;
             }
             Err(error) => tracing::warn!(
@@ -328,11 +352,4 @@ fn place(master: &Url) -> Option<(String, u16)> {
         master.host_str()?.to_owned(),
         master.port_or_known_default()?,
     ))
-}
-
-async fn due(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use smallvec::SmallVec;
 
 use super::{
-    cluster::{Agent, Draft},
     config::IpSource,
+    draft::Draft,
     labels,
+    members::Agent,
     record::{Discovery, PORTS_MAX, StatusRecord, TaskRecord, TaskState},
 };
 use crate::{Instance, InstanceId, Port, PortName, Protocol, State, instance::address};

@@ -1,8 +1,11 @@
 //! The source against a master that speaks the protocol.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -27,17 +30,27 @@ struct Script {
     state: Mutex<Value>,
     events: broadcast::Sender<Option<Vec<u8>>>,
     subscriptions: AtomicUsize,
+    /// How many times the state was read.
+    reads: AtomicUsize,
+    /// How long reading it takes.
+    delay: Mutex<Duration>,
 }
 
 impl Master {
-    async fn start(state: Value) -> Self {
+    /// Starts a master that leads, unless its state names another one.
+    async fn start(mut state: Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        if state["leader"].is_null() {
+            state["leader"] = json!(format!("master@{address}"));
+        }
         let script = Arc::new(Script {
             subscribe: Mutex::new("200 OK\r\nTransfer-Encoding: chunked".to_owned()),
             state: Mutex::new(state),
             events: broadcast::channel(100).0,
             subscriptions: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+            delay: Mutex::default(),
         });
         let serving = Arc::clone(&script);
         tokio::spawn(async move {
@@ -71,8 +84,11 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
     }
     let request = String::from_utf8_lossy(&request).into_owned();
     if !request.starts_with("POST /api/v1 ") {
-        let body = script.state.lock().unwrap().to_string();
         let found = request.starts_with("GET /master/state ");
+        script.reads.fetch_add(usize::from(found), Ordering::SeqCst);
+        let delay = *script.delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
+        let body = script.state.lock().unwrap().to_string();
         let status = if found { "200 OK" } else { "404 Not Found" };
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
@@ -135,7 +151,6 @@ fn subscribed(state: &Value) -> Value {
 
 fn state() -> Value {
     json!({
-        "leader": "master@127.0.0.1:5050",
         "slaves": [{"id": "S1", "pid": "slave(1)@10.0.0.1:5051"}],
         "frameworks": [{"id": "f1", "name": "marathon", "pid": "s@10.0.0.8:4000",
             "tasks": [task("t1", "web")]}],
@@ -253,13 +268,57 @@ async fn an_old_master_is_asked_for_its_state_again_and_again() {
     let mut old = state();
     old["frameworks"][0]["tasks"] = json!([{"id": "t1", "framework_id": "f1", "slave_id": "S1",
         "name": "web", "state": "TASK_RUNNING"}]);
-    let master = Master::start(old.clone()).await;
+    let master = Master::start(old).await;
     *master.script.subscribe.lock().unwrap() = "404 Not Found".to_owned();
     let mut told = testing::run(Mesos::from(master.config()));
     assert!(services(&told.next().await).contains(&"web.marathon"));
-    old["frameworks"][0]["tasks"] = json!([]);
-    *master.script.state.lock().unwrap() = old;
+    master.script.state.lock().unwrap()["frameworks"][0]["tasks"] = json!([]);
     told.until(|update| !services(update).contains(&"web.marathon"))
         .await;
     assert_eq!(master.script.subscriptions.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_old_master_that_follows_is_asked_once_who_leads() {
+    let leader = Master::start(state()).await;
+    let to = json!({"leader": format!("master@{}", leader.address)});
+    let follower = Master::start(to).await;
+    for master in [&leader, &follower] {
+        *master.script.subscribe.lock().unwrap() = "404 Not Found".to_owned();
+    }
+    let mut told = testing::run(Mesos::from(follower.config()));
+    for _ in 0..3 {
+        assert!(services(&told.next().await).contains(&"slave"));
+    }
+    assert_eq!(follower.script.reads.load(Ordering::SeqCst), 1);
+    assert!(leader.script.reads.load(Ordering::SeqCst) >= 3);
+}
+
+#[tokio::test]
+async fn masters_that_call_each_other_the_leader_fail_the_run() {
+    let first = Master::start(state()).await;
+    let to = json!({"leader": format!("master@{}", first.address)});
+    let second = Master::start(to).await;
+    first.script.state.lock().unwrap()["leader"] = json!(format!("master@{}", second.address));
+    for master in [&first, &second] {
+        *master.script.subscribe.lock().unwrap() = "404 Not Found".to_owned();
+    }
+    let mut told = testing::run(Mesos::from(first.config()));
+    let failure = told.failure().await;
+    assert!(failure.contains("the leader"), "{failure}");
+}
+
+#[tokio::test]
+async fn events_do_not_wait_for_the_state_that_says_where_schedulers_are() {
+    let master = Master::start(state()).await;
+    *master.script.delay.lock().unwrap() = Duration::from_secs(3600);
+    let mut config = master.config();
+    config.timeout = ::config::Duration::from_secs(7200);
+    let mut told = testing::run(Mesos::from(config));
+    told.next().await;
+    while master.script.reads.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    master.send(&json!({"type": "TASK_ADDED", "task_added": {"task": task("t2", "new")}}));
+    assert_eq!(services(&told.next().await), ["new.marathon"]);
 }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::ServiceName;
+use crate::{Entry, ServiceName, State, sources::mesos::config::IpSource};
 
 fn making() -> Making {
     Making {
