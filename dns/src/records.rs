@@ -256,9 +256,10 @@ impl<'a> View<'a> {
     }
 }
 
-/// Leaves one of the records that say the same: what leads to a name that instances share.
+/// Leaves one of the records that say the same: what leads to a name that instances share. The addresses
+/// of the others are at that name too, so none go with it.
 ///
-/// The addresses of the others are at that name too, so none go with it.
+/// Of the ports of one instance, its addresses go with the first.
 fn unite(records: &mut Vec<Srv<'_>>) {
     let shared = records
         .windows(2)
@@ -275,6 +276,11 @@ fn unite(records: &mut Vec<Srv<'_>>) {
                 place.insert(united.len());
                 united.push(record);
             }
+        }
+    }
+    for nth in (1..united.len()).rev() {
+        if united[nth].target == united[nth - 1].target {
+            united[nth].addresses = &[];
         }
     }
     *records = united;
@@ -380,14 +386,14 @@ mod tests {
             target: Name::parse(target).unwrap(),
             addresses: &here,
         };
-        let all = [("a", 1), ("a", 1), ("a", 2), ("b", 1), ("a", 1)];
+        let all = [("a", 1), ("a", 1), ("b", 1), ("b", 2), ("a", 1)];
         let mut records: Vec<_> = all.map(|(target, port)| record(target, port)).into();
         unite(&mut records);
         let said: Vec<_> = records
             .iter()
             .map(|one| (one.target.to_string(), one.port, one.addresses.len()))
             .collect();
-        let expected = [("a", 1, 0), ("a", 2, 1), ("b", 1, 1)];
+        let expected = [("a", 1, 0), ("b", 1, 1), ("b", 2, 0)];
         assert_eq!(
             said,
             expected.map(|(a, port, count)| (a.to_owned(), port, count))
