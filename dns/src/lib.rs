@@ -44,7 +44,7 @@ mod zone;
 mod zones;
 
 pub use crate::config::{
-    AllDown, ChaosConfig, Config, CookiesConfig, Domain, Mailbox, Network, RateLimitConfig,
+    AllDown, ChaosConfig, Compat, Config, CookiesConfig, Domain, Mailbox, Network, RateLimitConfig,
     ReverseConfig, ZoneConfig,
 };
 pub use cookie::{CookieKind, Cookies};

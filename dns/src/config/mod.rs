@@ -13,7 +13,7 @@ pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
 pub use rate_limit::RateLimitConfig;
 pub use reverse::{Network, ReverseConfig};
-pub use zone::{AllDown, ZoneConfig};
+pub use zone::{AllDown, Compat, ZoneConfig};
 
 use std::{collections::BTreeMap, net::SocketAddr};
 

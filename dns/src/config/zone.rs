@@ -19,6 +19,10 @@ pub struct ZoneConfig {
     /// schemes that know it.
     #[serde(default)]
     pub rfc952: bool,
+    /// Whose manners answers have that say that there is nothing, and SOA and NS records; those of the RFCs
+    /// when it isn't there.
+    #[serde(default)]
+    pub compat: Option<Compat>,
     /// How long clients may keep an answer, where `[dns.ttl]` says nothing of the service.
     #[serde(default = "ttl_default")]
     pub ttl: Duration,
@@ -63,6 +67,7 @@ impl ZoneConfig {
             domain,
             scheme: Scheme::default(),
             rfc952: false,
+            compat: None,
             ttl: ttl_default(),
             negative_ttl: ttl_default(),
             sources: None,
@@ -74,6 +79,15 @@ impl ZoneConfig {
             hostmaster: None,
         }
     }
+}
+
+/// Names a server in whose manners a zone may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compat {
+    /// SOA and NS records stand in the authority section, at the name that was asked for; a name below which
+    /// others exist doesn't exist itself; a denial of SRV records carries nothing.
+    MesosDns,
 }
 
 /// Says what a service answers with when none of its instances is available.

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod edns;
+mod mesos_dns;
 mod place;
 mod reverse;
 mod truncated;
@@ -10,7 +11,7 @@ use std::net::IpAddr;
 
 use crate::{
     CookieKind, QueryType, Rcode, ZoneSlot, Zones,
-    config::UDP_PAYLOAD_MIN,
+    config::{Compat, UDP_PAYLOAD_MIN},
     rrset::RrSet,
     table::Node,
     wire::{
@@ -192,6 +193,9 @@ fn answer_zone(
         qtype,
         serial: zones.serial(),
     };
+    if zone.words.compat == Some(Compat::MesosDns) {
+        return mesos_dns::answer(zones, (zone, relative), &asked, answer, seed);
+    }
     if relative.is_empty() {
         return asked.answer_apex(Some(zone), answer);
     }
@@ -298,7 +302,10 @@ impl Asked<'_> {
 
     fn write_ns(&self, zone: Option<&Zone>, answer: &mut Answer<'_>) {
         let domain = self.domain_is_zone.then_some(self.domain);
-        let Some(target) = self.words.write_ns(answer, self.domain, domain) else {
+        let Some(target) = self
+            .words
+            .write_ns(answer, Section::Answer, self.domain, domain)
+        else {
             answer.set_truncated();
             return;
         };
@@ -331,6 +338,8 @@ mod edns_tests;
 mod hickory_tests;
 #[cfg(test)]
 mod http_tests;
+#[cfg(test)]
+mod mesos_dns_tests;
 #[cfg(test)]
 mod probe_tests;
 #[cfg(test)]

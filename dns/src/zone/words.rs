@@ -6,7 +6,7 @@ use registry::Service;
 
 use crate::{
     Scheme, ZoneSlot,
-    config::{AllDown, Config, Mailbox, ZoneConfig},
+    config::{AllDown, Compat, Config, Mailbox, ZoneConfig},
     name::{self, Name, NameBuf},
     rrset,
     schemes::Names,
@@ -19,12 +19,16 @@ use crate::{
 /// 3.3.13), in seconds; nothing here is transferred, so they only have to be sensible (RFC 1912).
 const SOA_TIMES: [u32; 3] = [3600, 600, 604_800];
 
+/// The same as Mesos-DNS says them.
+const SOA_TIMES_OF_MESOS_DNS: [u32; 3] = [60, 600, 86_400];
+
 /// Holds what a zone's configuration says; reverse zones have it from the first zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Words {
     pub(crate) domain: Name,
     pub(crate) scheme: Scheme,
     pub(crate) rfc952: bool,
+    pub(crate) compat: Option<Compat>,
     /// In seconds, as the next one; for services of which [`Ttls`] says nothing.
     pub(crate) ttl: u32,
     pub(crate) negative_ttl: u32,
@@ -66,6 +70,7 @@ impl Words {
             domain,
             scheme: zone.scheme,
             rfc952: zone.rfc952,
+            compat: zone.compat,
             ttl: zone.ttl.as_ttl(),
             negative_ttl: zone.negative_ttl.as_ttl(),
             all_down: zone.all_down,
@@ -162,7 +167,10 @@ impl Words {
 
     /// Returns the numbers in the SOA record: serial, refresh, retry, expire and minimum.
     pub(crate) fn soa_numbers(&self, serial: u32) -> [u32; 5] {
-        let [refresh, retry, expire] = SOA_TIMES;
+        let [refresh, retry, expire] = match self.compat {
+            None => SOA_TIMES,
+            Some(Compat::MesosDns) => SOA_TIMES_OF_MESOS_DNS,
+        };
         [serial, refresh, retry, expire, self.negative_ttl]
     }
 
@@ -171,6 +179,7 @@ impl Words {
     pub(crate) fn write_ns(
         &self,
         answer: &mut Answer<'_>,
+        section: Section,
         owner: usize,
         domain: Option<usize>,
     ) -> Option<usize> {
@@ -178,7 +187,7 @@ impl Words {
         let target = answer.position() + pointer(owner).len() + FIXED_BYTES;
         let kind = (rtype::NS, self.ttl);
         let parts = [server.labels, server.end()];
-        let fits = answer.put_record(Section::Answer, &pointer(owner), kind, &parts);
+        let fits = answer.put_record(section, &pointer(owner), kind, &parts);
         fits.then_some(target)
     }
 

@@ -145,12 +145,16 @@ impl Picture {
         for raw in &document.frameworks {
             // What a framework is like and what it runs are read apart: each may be wrong alone.
             let named: Vec<FrameworkRecord> = picture.read("frameworks", &[raw]);
-            picture.frameworks.extend(named);
             if let Ok(lists) = serde_json::from_str::<Tasks<'_>>(raw.get()) {
                 let all = [lists.tasks, lists.unreachable_tasks].concat();
-                let tasks = picture.read("tasks", &all);
+                let mut tasks: Vec<TaskRecord> = picture.read("tasks", &all);
+                // Where a task stands counts for more than what it says, as in Mesos-DNS.
+                for (task, framework) in tasks.iter_mut().zip(named.iter().cycle()) {
+                    task.framework_id = framework.id.clone();
+                }
                 picture.tasks.extend(tasks);
             }
+            picture.frameworks.extend(named);
         }
         Ok(picture)
     }
@@ -220,7 +224,7 @@ mod tests {
                 "recovered_slaves": [{"id": "s2", "hostname": "h"}],
                 "frameworks": [
                     {"id": "f1", "name": "marathon", "tasks": [
-                        {"id": "t1", "framework_id": "f1", "slave_id": "s1", "state": "TASK_RUNNING"},
+                        {"id": "t1", "framework_id": "f", "slave_id": "s1", "state": "TASK_RUNNING"},
                         {"id": "t2", "framework_id": "f1", "state": "TASK_RUNNING"},
                         {"id": "t3", "framework_id": "f1", "slave_id": "s1", "state": "TASK_RUNNING",
                          "resources": {"ports": "many"}}]},
@@ -228,6 +232,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((picture.agents.len(), picture.tasks.len()), (1, 1));
+        assert_eq!(&*picture.tasks[0].framework_id.0, "f1");
         assert_eq!(picture.frameworks.len(), 1);
         assert!(picture.recovered.contains("s2"));
         let refused: Vec<_> = picture.refused.iter().map(|one| one.key.as_str()).collect();

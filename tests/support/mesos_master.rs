@@ -1,0 +1,183 @@
+//! A Mesos master that speaks the protocols which signpost reads: `/state` and the v1 operator API.
+//!
+//! There is none to install; this one is written after the API's definition and Mesos's documentation.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
+
+use serde_json::{Value, json};
+
+/// A master; what it knows is a state as `/state` says it.
+pub(crate) struct MesosMaster {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<Value>,
+    subscribers: Mutex<Vec<Sender<Vec<u8>>>>,
+}
+
+impl MesosMaster {
+    /// Starts a master that leads.
+    pub(crate) fn start(mut state: Value) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        state["leader"] = json!(format!("master@{address}"));
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            subscribers: Mutex::default(),
+        });
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let shared = Arc::clone(&serving);
+                // Who has asked may be gone.
+                thread::spawn(move || serve(stream, &shared).ok());
+            }
+        });
+        Self { address, shared }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has a task added to a framework, and tells it.
+    pub(crate) fn add(&self, framework: &str, task: &Value) {
+        self.change(|state| {
+            let frameworks = state["frameworks"].as_array_mut().unwrap();
+            let mut all = frameworks.iter_mut();
+            let one = all.find(|one| one["id"] == framework).unwrap();
+            one["tasks"].as_array_mut().unwrap().push(task.clone());
+        });
+        self.tell(&json!({"type": "TASK_ADDED", "task_added": {"task": task1(task)}}));
+    }
+
+    /// Changes what is known without a word.
+    fn change(&self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.shared.state.lock().unwrap());
+    }
+
+    /// Sends an event to all who have subscribed.
+    pub(crate) fn tell(&self, event: &Value) {
+        let record = record(event);
+        let mut subscribers = self.shared.subscribers.lock().unwrap();
+        subscribers.retain(|one| one.send(record.clone()).is_ok());
+    }
+}
+
+fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head);
+    if head.starts_with("POST /api/v1 ") {
+        return stream_events(stream, shared);
+    }
+    let (status, body) = match head.starts_with("GET /master/state ") {
+        true => ("200 OK", shared.state.lock().unwrap().to_string()),
+        false => ("404 Not Found", String::new()),
+    };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes())
+}
+
+/// Sends what there is, and then what happens.
+fn stream_events(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let (sender, events): (_, Receiver<Vec<u8>>) = channel();
+    let first = {
+        // Nothing may come between.
+        let state = shared.state.lock().unwrap();
+        shared.subscribers.lock().unwrap().push(sender);
+        record(&subscribed(&state))
+    };
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )?;
+    for record in [first].into_iter().chain(events) {
+        // Records are cut anywhere.
+        for piece in record.chunks(1_000) {
+            let length = format!("{:x}\r\n", piece.len());
+            stream.write_all(&[length.as_bytes(), piece, b"\r\n"].concat())?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the length before an event (RecordIO).
+fn record(event: &Value) -> Vec<u8> {
+    let text = event.to_string();
+    format!("{}\n{text}", text.len()).into_bytes()
+}
+
+/// Says a state as the first event of a stream does.
+fn subscribed(state: &Value) -> Value {
+    let list = |of: &Value, key: &str| of[key].as_array().cloned().unwrap_or_default();
+    let frameworks = list(state, "frameworks");
+    let tasks = frameworks.iter().flat_map(|one| list(one, "tasks"));
+    let tasks: Vec<Value> = tasks.map(|task| task1(&task)).collect();
+    let frameworks: Vec<Value> = frameworks
+        .iter()
+        .map(|one| {
+            json!({"framework_info":
+                {"id": {"value": one["id"]}, "name": one["name"], "hostname": one["hostname"]}})
+        })
+        .collect();
+    let agents = list(state, "slaves");
+    let agents: Vec<Value> = agents
+        .iter()
+        .map(|one| {
+            json!({"agent_info": {"id": {"value": one["id"]}, "hostname": one["hostname"]},
+                "pid": one["pid"]})
+        })
+        .collect();
+    json!({"type": "SUBSCRIBED", "subscribed": {"heartbeat_interval_seconds": 15.0, "get_state": {
+        "get_tasks": {"tasks": tasks},
+        "get_frameworks": {"frameworks": frameworks},
+        "get_agents": {"agents": agents},
+    }}})
+}
+
+/// Says a task of `/state` as the v1 API does.
+fn task1(task: &Value) -> Value {
+    let mut said = task.clone();
+    let fields = said.as_object_mut().unwrap();
+    for (from, to) in [
+        ("id", "task_id"),
+        ("framework_id", "framework_id"),
+        ("slave_id", "agent_id"),
+    ] {
+        let value = fields.remove(from).unwrap();
+        fields.insert(to.to_owned(), json!({"value": value}));
+    }
+    if let Some(ports) = task["resources"]["ports"].as_str() {
+        let ranges = ports.trim_matches(['[', ']']).split(',');
+        let ranges = ranges.filter_map(|range| range.trim().split_once('-'));
+        let number = |text: &str| text.parse::<u64>().unwrap();
+        let ranges: Vec<Value> = ranges
+            .map(|(begin, end)| json!({"begin": number(begin), "end": number(end)}))
+            .collect();
+        let ports = json!({"name": "ports", "type": "RANGES", "ranges": {"range": ranges}});
+        fields.insert("resources".to_owned(), json!([ports]));
+    }
+    // The API has labels in a message of their own.
+    let statuses = said.get_mut("statuses").and_then(Value::as_array_mut);
+    for status in statuses.into_iter().flatten() {
+        if status["labels"].is_array() {
+            status["labels"] = json!({"labels": status["labels"]});
+        }
+    }
+    said
+}
