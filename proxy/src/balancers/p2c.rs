@@ -44,24 +44,32 @@ impl P2c {
         }
     }
 
-    /// Tells whether a request will probably take longer with `a` than with `b`.
+    /// Tells whether a request will probably take longer with `a`, which was drawn first, than with `b`.
     ///
     /// With nothing to do and the same latency neither takes longer: the first one drawn stays, and
-    /// so do the shares of the draw.
+    /// so do the shares of the draw. To one of little weight a single request is much to do, so that it
+    /// doesn't get every one for which it is drawn second.
     fn takes_longer(&self, a: &Member, b: &Member, now: u32) -> bool {
-        let weight = |member: &Member| u128::from(member.weight.max(1));
-        let load = |member: &Member| u128::from(member.endpoint.in_flight());
+        let (a_weight, b_weight) = (weight(a), weight(b));
         let latency = |member: &Member| member.endpoint.latency(now);
-        let (Some(a_latency), Some(b_latency)) = (latency(a), latency(b)) else {
+        let (a_latency, b_latency) = match (latency(a), latency(b)) {
+            (Some(a), Some(b)) => (a.max(LATENCY_MIN), b.max(LATENCY_MIN)),
             // Of one that is new nothing is known but what it has to do.
-            return load(a) * weight(b) > load(b) * weight(a);
+            _ => (1, 1),
         };
-        let time = |member: &Member, latency: u64| {
-            let load = load(member) * u128::from(self.mean) + weight(member);
-            u128::from(latency.max(LATENCY_MIN)) * load
-        };
-        time(a, a_latency) * weight(b) > time(b, b_latency) * weight(a)
+        let mean = u128::from(self.mean);
+        let a_time = load(a) * mean + a_weight;
+        let b_time = (load(b) * mean + b_weight).max((load(b) + 1) * mean);
+        u128::from(a_latency) * a_time * b_weight > u128::from(b_latency) * b_time * a_weight
     }
+}
+
+fn weight(member: &Member) -> u128 {
+    u128::from(member.weight.max(1))
+}
+
+fn load(member: &Member) -> u128 {
+    u128::from(member.endpoint.in_flight())
 }
 
 impl Balance for P2c {
@@ -134,6 +142,38 @@ mod tests {
         for seed in SEEDS {
             assert_eq!(picked(&balancer, seed, 1_000), "i2");
             assert_eq!(picked(&balancer, seed, 61_000), "i1");
+        }
+    }
+
+    #[test]
+    fn one_of_little_weight_gets_little_however_few_there_are() {
+        for latency in [None, Some(Duration::from_millis(2))] {
+            let members = members(&[100, 10]);
+            let balancer = P2c::build(&members);
+            for member in &members {
+                latency
+                    .into_iter()
+                    .for_each(|latency| member.endpoint.speed().observe(0, latency));
+            }
+            for concurrency in [1, 2, 4, 8] {
+                let mut random = fastrand::Rng::with_seed(7);
+                let mut under_way = std::collections::VecDeque::new();
+                let mut light = 0;
+                for _ in 0..10_000 {
+                    let request = Request {
+                        seed: random.u64(..),
+                        ..Request::default()
+                    };
+                    let chosen = balancer.pick(&request).unwrap();
+                    light += usize::from(chosen.id.as_str() == "i2");
+                    under_way.push_back(chosen.begin());
+                    if under_way.len() == concurrency {
+                        under_way.pop_front();
+                    }
+                }
+                let share = (500..1_500).contains(&light);
+                assert!(share, "{light} of 10000 with {concurrency} at a time");
+            }
         }
     }
 
