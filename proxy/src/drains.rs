@@ -1,7 +1,7 @@
 //! Instances that leave: how long they get new requests, and how long what they have may go on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -21,8 +21,8 @@ const LEFT_KEPT_MIN: usize = 64;
 
 /// Follows instances that drain or are gone.
 ///
-/// An instance that was up and drains is told no more by DNS, but clients know it for a while: as
-/// long, it gets requests from here too. Then, or at once when it is gone, it gets no new ones; what
+/// An instance that DNS has told of and that drains is told no more, but clients know it for a while: as
+/// long, it gets requests from here too, while it is well. Then, or at once when it is gone, it gets no new ones; what
 /// it has may go on for a limited time.
 ///
 /// Pure: time is an argument. Whoever holds it makes each table of [`Drains::view`], tells it of
@@ -159,6 +159,7 @@ impl Drains {
 
     /// Notes which endpoints of the table `old`, made of the view before, aren't in `new` any more.
     pub fn follow(&mut self, old: &RouteTable, new: &RouteTable, now: Instant) {
+        self.count_anew(now);
         for change in self.view.changes_since(&self.before) {
             let service = change.name();
             let endpoints = old
@@ -179,6 +180,21 @@ impl Drains {
             self.left.retain(|_, left| left.is_wanted(now));
             self.kept_max = LEFT_KEPT_MIN.max(2 * self.left.len());
         }
+    }
+
+    /// Has the time of those begin now whose instance was there in the view before, and has left.
+    fn count_anew(&mut self, now: Instant) {
+        let changes = self.view.changes_since(&self.before);
+        let changed: HashSet<ServiceName> = changes.map(|one| one.name().clone()).collect();
+        let (view, before) = (&self.view, &self.before);
+        let has_left = |left: &Left| {
+            changed.contains(&left.service) && left.is_there(before) && !left.is_there(view)
+        };
+        let moved = self.left.extract_if(.., |_, left| has_left(left));
+        let moved: Vec<_> = moved.collect();
+        let moved = moved.into_iter();
+        self.left
+            .extend(moved.map(|((_, number), left)| ((now + self.limit, number), left)));
     }
 
     /// Returns the endpoints whose requests and tunnels have gone on for too long.
@@ -281,8 +297,8 @@ impl Drains {
             return;
         };
         for instance in new.instances.iter().filter(|one| drains(one)) {
-            let was_up = |one: &Arc<Instance>| one.state == State::Up;
-            if !old.instance(&instance.id).is_some_and(was_up) {
+            let was_told = |one: &Arc<Instance>| one.exclusion_told().is_none();
+            if !old.instance(&instance.id).is_some_and(was_told) {
                 continue;
             }
             let known_for = known_for(old);

@@ -173,9 +173,40 @@ fn who_is_unwell_keeps_what_it_has_until_it_is_gone() {
     assert!(world.pass(70).is_empty());
     world.set(Some(web(&[("b", State::Up)])), 80);
     assert_eq!(world.state("a", 80).unwrap().phase, DrainPhase::Finishing);
-    let ended = world.pass(130);
+    // It has as long as any other that leaves then.
+    assert!(world.pass(139).is_empty());
+    let ended = world.pass(140);
     assert!(Arc::ptr_eq(&ended[0], &a));
     drop(tunnel);
+}
+
+#[test]
+fn who_was_unwell_for_a_while_has_the_whole_time_when_it_leaves() {
+    let well = || web(&[("a", State::Up), ("b", State::Up)]);
+    let mut world = World::new(well());
+    let before = world.endpoint("a").unwrap();
+    let _tunnel = before.begin();
+    let mut unwell = well();
+    let instance = Arc::make_mut(&mut unwell.instances[0]);
+    instance.observation = Observation::new(Health::Unhealthy(Reason::Ejected), 100);
+    world.set(Some(unwell), 10);
+    world.set(Some(well()), 20);
+    assert!(!Arc::ptr_eq(&before, &world.endpoint("a").unwrap()));
+    world.set(Some(web(&[("b", State::Up)])), 65);
+    assert!(world.pass(124).is_empty());
+    assert!(Arc::ptr_eq(&world.pass(125)[0], &before));
+}
+
+#[test]
+fn who_was_unwell_is_not_asked_when_it_drains() {
+    let mut unwell = web(&[("a", State::Up), ("b", State::Up)]);
+    let failing = Observation::new(Health::Unhealthy(Reason::CheckFailed), 100);
+    Arc::make_mut(&mut unwell.instances[0]).observation = failing;
+    let mut world = World::new(unwell);
+    // What was seen of it may be taken back with that.
+    world.set(Some(web(&[("a", State::Draining), ("b", State::Up)])), 1);
+    assert!(world.endpoint("a").is_none());
+    assert_eq!(world.state("a", 1), Some(DrainState::default()));
 }
 
 #[test]
