@@ -237,7 +237,7 @@ impl Task {
                         self.dirty.insert(name.clone());
                     }
                 }
-                (Some(_), None) => self.take_service(name, service, now),
+                (Some(_), None) => self.take_service(name, service, true, now),
                 (None, _) => {
                     self.numbers.remove(name);
                     let state = self.services.remove(name);
@@ -254,9 +254,11 @@ impl Task {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
         let old = std::mem::replace(&mut self.snapshot, Arc::clone(&new));
         let now = Instant::now();
+        // What a source says first is only new to us.
+        let is_complete = old.unsynced().is_empty();
         for change in new.changes_since(&old) {
             match change {
-                Change::Put(name, service) => self.take_service(name, service, now),
+                Change::Put(name, service) => self.take_service(name, service, is_complete, now),
                 Change::Remove(name) => {
                     // What the registry knew of its instances it has forgotten.
                     self.services.remove(name);
@@ -266,12 +268,18 @@ impl Task {
         }
     }
 
-    fn take_service(&mut self, name: &ServiceName, service: &Service, now: Instant) {
+    fn take_service(
+        &mut self,
+        name: &ServiceName,
+        service: &Service,
+        is_complete: bool,
+        now: Instant,
+    ) {
         let Some(policy) = self.policies.of(name) else {
             return;
         };
         match self.services.get_mut(name) {
-            Some(state) => state.update(service, self.snapshot.unsynced().is_empty(), now),
+            Some(state) => state.update(service, is_complete, now),
             None => {
                 let state = ServiceState::new(service, Arc::clone(policy), now);
                 self.services.insert(name.clone(), state);
@@ -306,13 +314,13 @@ impl Task {
             let Some(state) = self.services.get_mut(&due.service) else {
                 continue;
             };
-            let Some(target) = state.begin_check(&due.id, due.turn) else {
+            let Some(targets) = state.begin_check(&due.id, due.turn) else {
                 continue;
             };
             let policy = Arc::clone(state.policy());
             self.probes.spawn(async move {
                 let result = match &policy.check {
-                    Some(check) => probe::run(check, due.service.as_str(), target).await,
+                    Some(check) => probe::run(check, due.service.as_str(), &targets).await,
                     None => Ok(()),
                 };
                 Done {
@@ -367,6 +375,10 @@ impl Task {
         let (table, now) = (self.shared.table(), Instant::now());
         for (name, state) in &mut self.services {
             let policy = Arc::clone(state.policy());
+            if state.has_draining() {
+                let pool = table.pool(name);
+                state.note_use(|id| pool.is_some_and(|pool| pool.named(id.as_str()).is_some()));
+            }
             let any_bad =
                 policy.ejection.is_some() && state.sample(samples(&table, name, &policy), now);
             if any_bad || state.depends_on_time() {

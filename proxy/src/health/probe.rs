@@ -1,12 +1,12 @@
 //! One health check of one instance.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use memchr::memmem;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -48,22 +48,20 @@ impl From<String> for Failure {
 /// # Errors
 ///
 /// Returns why it isn't, or why it can't be asked.
-pub(super) async fn run(check: &Check, service: &str, target: SocketAddr) -> Result<(), Failure> {
+pub(super) async fn run(
+    check: &Check,
+    service: &str,
+    targets: &[SocketAddr],
+) -> Result<(), Failure> {
     let whole = check.timeout.get();
-    match timeout(whole, attempt(check, service, target)).await {
+    match timeout(whole, attempt(check, service, targets)).await {
         Ok(result) => result,
         Err(_) => Err(format!("it took longer than {}", check.timeout).into()),
     }
 }
 
-async fn attempt(check: &Check, service: &str, target: SocketAddr) -> Result<(), Failure> {
-    let mut stream = TcpStream::connect(target).await.map_err(|error| {
-        let reason = format!("can't connect to {target}: {error}");
-        match is_local(&error) {
-            true => Failure::Unasked(reason),
-            false => Failure::Unwell(reason),
-        }
-    })?;
+async fn attempt(check: &Check, service: &str, targets: &[SocketAddr]) -> Result<(), Failure> {
+    let mut stream = connect(targets, check.timeout.get()).await?;
     match check.kind {
         CheckKind::Http => {}
         CheckKind::Tcp | CheckKind::None => {
@@ -89,6 +87,28 @@ async fn attempt(check: &Check, service: &str, target: SocketAddr) -> Result<(),
         }
         _ => Ok(()),
     }
+}
+
+/// Connects to the first target at which somebody is, as requests do: one that is silent leaves the others
+/// their share of the time.
+async fn connect(targets: &[SocketAddr], whole: Duration) -> Result<TcpStream, Failure> {
+    let end = Instant::now() + whole;
+    let mut last = Failure::Unwell("it has no address".to_owned());
+    for (left, target) in (1..=targets.len() as u32).rev().zip(targets) {
+        let share = end.saturating_duration_since(Instant::now()) / left;
+        last = match timeout(share, TcpStream::connect(target)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => {
+                let reason = format!("can't connect to {target}: {error}");
+                match is_local(&error) {
+                    true => Failure::Unasked(reason),
+                    false => Failure::Unwell(reason),
+                }
+            }
+            Err(_) => Failure::Unwell(format!("{target} takes no connection in time")),
+        };
+    }
+    Err(last)
 }
 
 fn request(check: &Check, service: &str) -> String {

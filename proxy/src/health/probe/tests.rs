@@ -21,7 +21,8 @@ async fn check(check: &Check, answer: &[u8]) -> (String, Result<(), Failure>) {
         stream.write_all(answer).await.unwrap();
         String::from_utf8(request).unwrap()
     };
-    let (request, result) = tokio::join!(server, run(check, "web", target));
+    let targets = [target];
+    let (request, result) = tokio::join!(server, run(check, "web", &targets));
     (request, result)
 }
 
@@ -128,8 +129,9 @@ async fn a_body_is_searched_however_it_is_framed() {
         stream.write_all(endless.as_bytes()).await.ok();
         pending::<()>().await;
     };
+    let targets = [target];
     let result = tokio::select! {
-        result = run(&wanted, "web", target) => result,
+        result = run(&wanted, "web", &targets) => result,
         () = server => unreachable!(),
     };
     assert!(result.unwrap_err().to_string().contains("does not contain"));
@@ -143,17 +145,30 @@ async fn a_connection_is_enough_for_a_tcp_check_and_silence_is_not_for_an_http_c
         kind: CheckKind::Tcp,
         ..patient()
     };
-    assert_eq!(run(&tcp, "web", target).await, Ok(()));
+    assert_eq!(run(&tcp, "web", &[target]).await, Ok(()));
     let short = Check {
         timeout: Duration::from_millis(20),
         ..Check::default()
     };
-    let silent = run(&short, "web", target).await.unwrap_err().to_string();
+    let silent = run(&short, "web", &[target]).await.unwrap_err().to_string();
     assert_eq!(silent, "it took longer than 20ms");
     drop(listener);
-    let refused = run(&tcp, "web", target).await.unwrap_err().to_string();
+    let refused = run(&tcp, "web", &[target]).await.unwrap_err().to_string();
     assert!(
         refused.starts_with("can't connect to 127.0.0.1:"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn an_instance_is_asked_at_the_address_where_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let nobody = SocketAddr::from(([127, 0, 0, 77], target.port()));
+    let tcp = Check {
+        kind: CheckKind::Tcp,
+        ..patient()
+    };
+    assert_eq!(run(&tcp, "web", &[nobody, target]).await, Ok(()));
+    assert!(run(&tcp, "web", &[nobody]).await.is_err());
 }

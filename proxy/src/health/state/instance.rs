@@ -1,8 +1,8 @@
 //! What is known of one instance.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use registry::{Exclusion, Health, Instance, Observation, Protocol, Reason};
+use registry::{Addresses, Exclusion, Health, Instance, Observation, Protocol, Reason, State};
 use tokio::time::Instant;
 
 use super::{Why, checked::Checked, ejected::Ejected, slow_start, window::Window};
@@ -25,14 +25,27 @@ pub(in crate::health) struct InstanceState {
     pub(super) since: Instant,
     /// Which of its checks are meant, if it is checked; results of others are old.
     pub(super) turn: Option<u64>,
+    /// Whether it has come after all that was there at the start.
+    pub(super) is_late: bool,
+    /// Whether it drains and gets no requests any more.
+    pub(super) is_out: bool,
 }
 
-/// Says where an instance is and whether clients would be sent there if it is well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Says where an instance is and whether it is used there.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    address: Option<IpAddr>,
+    addresses: Addresses,
     port: Option<u16>,
-    pub(super) is_eligible: bool,
+    standing: Standing,
+}
+
+/// Says whether clients are sent to an instance if it is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Used,
+    /// Those may be that know it.
+    Draining,
+    Unused,
 }
 
 /// Says how an instance is by what was seen.
@@ -50,10 +63,39 @@ impl Place {
     pub(super) fn of(instance: &Instance) -> Self {
         let port = instance.main_port(Protocol::Tcp);
         Self {
-            address: instance.addresses.first().copied(),
+            addresses: instance.addresses.clone(),
             port: port.map(|port| port.number),
-            is_eligible: matches!(instance.exclusion(), None | Some(Exclusion::Unhealthy(_))),
+            standing: match instance.exclusion() {
+                None | Some(Exclusion::Unhealthy(_)) => Standing::Used,
+                Some(Exclusion::State(State::Draining)) => Standing::Draining,
+                Some(_) => Standing::Unused,
+            },
         }
+    }
+
+    /// Tells whether new clients are sent there if it is well.
+    pub(super) fn is_eligible(&self) -> bool {
+        self.standing == Standing::Used
+    }
+
+    /// Tells whether there may be requests by which it can be known how it is.
+    pub(super) fn is_watched(&self) -> bool {
+        self.standing != Standing::Unused
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.standing == Standing::Draining
+    }
+
+    /// Tells whether there is no address as yet.
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// Tells whether what is known of an instance here goes on to be true of it there.
+    pub(super) fn goes_on_at(&self, other: &Self) -> bool {
+        let place = |one: &Self| (one.addresses.first().copied(), one.port);
+        place(self) == place(other) && self.is_watched() == other.is_watched()
     }
 }
 
@@ -87,6 +129,8 @@ impl InstanceState {
             condition: Condition::Unknown,
             since: now,
             turn: None,
+            is_late: false,
+            is_out: false,
         }
     }
 
@@ -119,11 +163,17 @@ impl InstanceState {
         self.reported.share()
     }
 
-    /// Returns where it is asked whether it is well.
-    pub(super) fn target(&self, check: &Check) -> Option<SocketAddr> {
-        let port = check.port.or(self.place.port)?;
-        let address = self.place.address.filter(|_| self.place.is_eligible)?;
-        Some(SocketAddr::new(address, port))
+    /// Returns where it is asked whether it is well, in the order in which requests try the addresses too.
+    pub(super) fn targets(&self, check: &Check) -> Vec<SocketAddr> {
+        let port = check.port.or(self.place.port);
+        let port = port.filter(|_| self.place.is_watched());
+        let addresses = self.place.addresses.iter();
+        port.map(|port| {
+            addresses
+                .map(|address| SocketAddr::new(*address, port))
+                .collect()
+        })
+        .unwrap_or_default()
     }
 
     /// Says how it is now.
@@ -145,7 +195,7 @@ impl InstanceState {
         now: Instant,
     ) -> Observation {
         let (whole, is_bad) = (Observation::SHARE_WHOLE, self.condition.is_bad());
-        if !self.place.is_eligible || (fail_open && is_bad) {
+        if !self.place.is_watched() || (fail_open && is_bad) {
             return Observation::default();
         }
         let share = match self.slow_since {

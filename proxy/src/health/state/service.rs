@@ -65,26 +65,54 @@ impl ServiceState {
     /// Takes the instances that there are now.
     ///
     /// One that is new, or was not in use, starts slowly where there are others that can do its
-    /// part meanwhile; `is_complete` says that it isn't only new to us. Costs what there is of the
-    /// service.
+    /// part meanwhile; `is_complete` says that everything was known before, so that it isn't only new to
+    /// us. Costs what there is of the service.
     pub(in crate::health) fn update(&mut self, service: &Service, is_complete: bool, now: Instant) {
-        let may_be_slow = is_complete
-            && !self.policy.slow_start.is_zero()
-            && self.instances.values().any(|one| one.place.is_eligible);
+        let may_be_slow = !self.policy.slow_start.is_zero()
+            && self.instances.values().any(|one| one.place.is_eligible());
         self.instances
             .retain(|id, _| service.instance(id).is_some());
         for instance in &service.instances {
             let place = Place::of(instance);
             let known = self.instances.get_mut(&instance.id);
-            if let Some(known) = known.filter(|known| known.place == place) {
+            if let Some(known) = known.filter(|known| known.place.goes_on_at(&place)) {
                 // What the registry says counts: it forgets what it knew when an instance goes,
                 // also when that one is back before we have seen that it was away.
                 known.reported = instance.observation;
+                if known.is_out && place.is_eligible() {
+                    known.is_out = false;
+                    known.slow_since = may_be_slow.then_some(now);
+                }
+                known.place = place;
                 continue;
             }
+            let before = self.instances.get(&instance.id);
+            let is_new = match before {
+                None => is_complete,
+                // That its host's address has been found makes it no newer.
+                Some(before) if before.place.is_nowhere() => before.is_late,
+                Some(_) => true,
+            };
             let mut new = InstanceState::new(instance, now);
-            new.slow_since = (may_be_slow && place.is_eligible).then_some(now);
+            new.is_late = before.map_or(is_complete, |before| before.is_late);
+            new.slow_since = (may_be_slow && is_new && place.is_eligible()).then_some(now);
             self.instances.insert(instance.id.clone(), new);
+        }
+    }
+
+    /// Tells whether there are instances that drain.
+    pub(in crate::health) fn has_draining(&self) -> bool {
+        let mut states = self.instances.values();
+        states.any(|state| state.place.is_draining())
+    }
+
+    /// Notes which of those that drain get no requests any more: they start anew when they are back.
+    pub(in crate::health) fn note_use(&mut self, is_used: impl Fn(&InstanceId) -> bool) {
+        for (id, state) in &mut self.instances {
+            // One that is unwell gets none for that reason.
+            if state.place.is_draining() && !state.condition.is_bad() {
+                state.is_out |= !is_used(id);
+            }
         }
     }
 
@@ -141,7 +169,7 @@ impl ServiceState {
         };
         let mut planned = Vec::new();
         for (id, state) in &mut self.instances {
-            if state.turn.is_none() && state.target(check).is_some() {
+            if state.turn.is_none() && !state.targets(check).is_empty() {
                 *turns += 1;
                 state.turn = Some(*turns);
                 planned.push((id.clone(), *turns));
@@ -151,10 +179,14 @@ impl ServiceState {
     }
 
     /// Returns where an instance is to be checked, unless this turn is over.
-    pub(in crate::health) fn begin_check(&self, id: &InstanceId, turn: u64) -> Option<SocketAddr> {
+    pub(in crate::health) fn begin_check(
+        &self,
+        id: &InstanceId,
+        turn: u64,
+    ) -> Option<Vec<SocketAddr>> {
         let state = self.instances.get(id)?;
-        let target = state.target(self.policy.check.as_ref()?);
-        target.filter(|_| state.turn == Some(turn))
+        let targets = state.targets(self.policy.check.as_ref()?);
+        Some(targets).filter(|targets| state.turn == Some(turn) && !targets.is_empty())
     }
 
     /// Takes the result of a check; returns whether it has decided something.
@@ -237,7 +269,7 @@ impl ServiceState {
                 state.condition = condition;
                 state.since = now;
             }
-            if !state.place.is_eligible {
+            if !state.place.is_eligible() {
                 continue;
             }
             eligible += 1;
@@ -293,7 +325,7 @@ impl ServiceState {
         let mut ejected: Vec<_> = self
             .instances
             .values_mut()
-            .filter(|state| state.place.is_eligible)
+            .filter(|state| state.place.is_eligible())
             .filter_map(|state| Some((state.ejected.is()?.0, state)))
             .collect();
         ejected.sort_by_key(|(until, _)| *until);
@@ -308,15 +340,16 @@ impl ServiceState {
         let away = self
             .instances
             .values()
-            .filter(|state| state.place.is_eligible && state.ejected.is().is_some());
+            .filter(|state| state.place.is_eligible() && state.ejected.is().is_some());
         let has_room = away.count() < self.room(ejection);
         let Some(state) = self.instances.get_mut(id) else {
             return;
         };
-        if !state.place.is_eligible || state.ejected.is().is_some() {
+        if !state.place.is_watched() || state.ejected.is().is_some() {
             return;
         }
-        if !has_room {
+        // One that drains is about to be missed anyway.
+        if !has_room && state.place.is_eligible() {
             self.counts.suppressed += 1;
             return;
         }
@@ -328,7 +361,7 @@ impl ServiceState {
     /// Returns how many may be ejected at a time.
     fn room(&self, ejection: &Ejection) -> usize {
         let eligible = self.instances.values();
-        let eligible = eligible.filter(|state| state.place.is_eligible).count();
+        let eligible = eligible.filter(|state| state.place.is_eligible()).count();
         (eligible as f64 * ejection.max_share) as usize
     }
 
@@ -337,7 +370,8 @@ impl ServiceState {
         let mut latencies: Vec<(u64, &InstanceId)> = self
             .instances
             .iter()
-            .filter(|(_, state)| state.ejected.is().is_none())
+            // Of the others nothing new is known.
+            .filter(|(_, state)| !state.condition.is_bad() && !state.is_out)
             .filter_map(|(id, state)| {
                 let sum = state.window.sum();
                 let enough = sum.requests() >= u64::from(ejection.min_requests);

@@ -141,7 +141,7 @@ fn a_result_of_a_check_that_is_no_longer_meant_counts_for_nothing() {
     assert_eq!(watched.state.plan(&mut watched.turns), []);
     assert_eq!(watched.state.begin_check(&id("a"), old), None);
     let target = watched.state.begin_check(&id("a"), planned[0].1);
-    assert_eq!(target.unwrap().to_string(), "127.0.0.1:9001");
+    assert_eq!(target.unwrap()[0].to_string(), "127.0.0.1:9001");
     assert!(watched.state.check(&id("a"), planned[0].1, failed, now));
 }
 
@@ -330,22 +330,118 @@ fn after_a_start_or_without_others_nobody_starts_slowly() {
     assert_eq!(watched.settle(1), [""; 0]);
 }
 
+/// Sets the state of the first instance, as the registry's next snapshot says it.
+fn set_state(watched: &mut Watched, state: State, seconds: u64) {
+    Arc::make_mut(&mut watched.service.instances[0]).state = state;
+    let now = watched.at(seconds);
+    watched.state.update(&watched.service, true, now);
+    watched.settle(seconds);
+}
+
 #[test]
-fn clients_are_not_sent_to_one_that_drains_and_it_is_new_when_it_is_up_again() {
-    let mut watched = Watched::new(&["a", "b"], policy());
+fn one_that_drains_is_watched_on_and_is_as_it_was_when_it_is_back() {
+    let slow = ServicePolicy {
+        slow_start: Duration::from_secs(30),
+        ..policy()
+    };
+    let mut watched = Watched::new(&["a", "b"], slow);
+    watched.check("a", true, 1);
+    set_state(&mut watched, State::Draining, 2);
+    assert_eq!(watched.seen("a"), (Health::Healthy, WHOLE));
+    // Those who know it are kept away as from any other.
     for _ in 0..3 {
-        watched.check("a", false, 1);
+        watched.check("a", false, 3);
     }
-    watched.settle(1);
+    watched.settle(3);
     assert_eq!(watched.seen("a"), (FAILING, WHOLE));
-    Arc::make_mut(&mut watched.service.instances[0]).state = State::Draining;
-    watched.state.update(&watched.service, true, watched.at(2));
-    assert_eq!(watched.settle(2), ["a"]);
-    assert_eq!(watched.seen("a"), (Health::Unknown, WHOLE));
-    assert_eq!(watched.state.plan(&mut watched.turns), []);
-    Arc::make_mut(&mut watched.service.instances[0]).state = State::Up;
-    watched.state.update(&watched.service, true, watched.at(3));
-    assert_eq!(watched.state.plan(&mut watched.turns).len(), 1);
+    // Whoever drains doesn't count among those that are left.
+    assert!(!watched.state.fail_open());
+    set_state(&mut watched, State::Up, 4);
+    assert_eq!(watched.seen("a"), (FAILING, WHOLE));
+    set_state(&mut watched, State::Draining, 5);
+    watched.check("a", true, 6);
+    watched.check("a", true, 6);
+    watched.settle(40);
+    set_state(&mut watched, State::Up, 41);
+    assert_eq!(watched.seen("a"), (Health::Healthy, WHOLE));
+}
+
+#[test]
+fn one_that_has_drained_to_the_end_starts_slowly_when_it_is_back() {
+    let slow = ServicePolicy {
+        slow_start: Duration::from_secs(30),
+        ..policy()
+    };
+    let mut watched = Watched::new(&["a", "b"], slow);
+    set_state(&mut watched, State::Draining, 1);
+    watched.state.note_use(|_| true);
+    set_state(&mut watched, State::Up, 2);
+    assert_eq!(watched.seen("a").1, WHOLE);
+    set_state(&mut watched, State::Draining, 3);
+    watched.state.note_use(|id| id.as_str() != "a");
+    set_state(&mut watched, State::Up, 60);
+    assert_eq!(watched.seen("a").1, 10);
+}
+
+#[test]
+fn one_whose_host_is_found_is_no_newer_than_it_was() {
+    let slow = ServicePolicy {
+        slow_start: Duration::from_secs(30),
+        ..policy()
+    };
+    let addressless = |ids: &[&str]| {
+        let mut service = web(ids);
+        for instance in &mut service.instances {
+            let instance = Arc::make_mut(instance);
+            instance.addresses.clear();
+            instance.host = Some("host.example".into());
+        }
+        service
+    };
+    let begin = Instant::now();
+    let mut state = ServiceState::new(&addressless(&["a", "b"]), Arc::new(slow), begin);
+    let mut service = addressless(&["a", "b", "c"]);
+    // One comes later, and then all are found, one after the other.
+    state.update(&service, true, begin);
+    for nth in 0..3 {
+        service.instances[nth] = Arc::clone(&web(&["a", "b", "c"]).instances[nth]);
+        state.update(&service, true, begin);
+    }
+    state.settle(begin);
+    let shares = ["a", "b", "c"].map(|one| state.instances[&id(one)].share());
+    assert_eq!(shares, [WHOLE, WHOLE, 10]);
+}
+
+#[test]
+fn whose_checks_fail_is_no_measure_of_who_is_slow() {
+    let ejection = Ejection {
+        latency: Some(3.0),
+        min_requests: 10,
+        max_share: 1.0,
+        ..Ejection::default()
+    };
+    let policy = ServicePolicy {
+        ejection: Some(ejection),
+        ..policy()
+    };
+    let mut watched = Watched::new(&["a", "b", "c"], policy);
+    for (one, micros) in [("a", 10_000), ("b", 50_000), ("c", 1_000)] {
+        let first = watched.at(1);
+        let sample = Sample::default();
+        watched
+            .state
+            .sample([(&id(one), sample)].into_iter(), first);
+        if one == "c" {
+            watched.sample(one, (100, 0, 100 * micros, 0), 2);
+            (0..3).for_each(|_| watched.check("c", false, 2));
+            watched.settle(2);
+        }
+    }
+    for (one, micros) in [("a", 10_000), ("b", 50_000)] {
+        watched.sample(one, (100, 0, 100 * micros, 0), 3);
+    }
+    watched.settle(3);
+    assert_eq!(watched.seen("b").0, Health::Unknown);
 }
 
 #[test]
