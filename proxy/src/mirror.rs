@@ -1,10 +1,11 @@
 //! Copies of requests for services whose responses nobody sees.
 //!
-//! A copy is sent when the request itself is over, so it neither delays nor fails it. It is sent at
+//! A copy is sent when the request itself was answered, so it neither delays nor fails it. It is sent at
 //! most once.
 
 use std::{cell::Cell, io, mem, rc::Rc, sync::Arc};
 
+use smallvec::SmallVec;
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
@@ -42,7 +43,7 @@ struct Copy {
     _admission: Option<Admission>,
 }
 
-/// Sends the copy of a request that is over, if it is to have one and was kept whole.
+/// Sends the copy of a request that was answered, if it is to have one and was kept whole.
 pub(crate) fn send(worker: &Rc<Worker>, stream: &mut Stream) {
     let Some(Mirrored { pool, balancer }) = stream.mirrored.take() else {
         return;
@@ -56,12 +57,7 @@ pub(crate) fn send(worker: &Rc<Worker>, stream: &mut Stream) {
         counts[Mirroring::Busy as usize].add(1);
         return;
     }
-    let request = balancers::Request {
-        seed: worker.random(),
-        now: worker.millis(stream.started),
-        ..balancers::Request::default()
-    };
-    let Some(endpoint) = pool.pick(balancer, request).map(Arc::clone) else {
+    let Some(endpoint) = choose(worker, &pool, balancer, stream.started) else {
         counts[Mirroring::Failed as usize].add(1);
         return;
     };
@@ -86,6 +82,29 @@ pub(crate) fn send(worker: &Rc<Worker>, stream: &mut Stream) {
     tokio::task::spawn_local(copy.run());
 }
 
+/// Chooses who gets a copy, among those that are still there: the request may have taken long.
+fn choose(
+    worker: &Worker,
+    pool: &Pool,
+    balancer: Balancer,
+    started: Instant,
+) -> Option<Arc<Endpoint>> {
+    let mut tried: SmallVec<[Arc<Endpoint>; 1]> = SmallVec::new();
+    loop {
+        let request = balancers::Request {
+            seed: worker.random(),
+            now: worker.millis(started),
+            tried: &tried,
+            ..balancers::Request::default()
+        };
+        let chosen = Arc::clone(pool.pick(balancer, request)?);
+        if worker.with_table(|table| table.contains(&pool.service, &chosen)) {
+            return Some(chosen);
+        }
+        tried.push(chosen);
+    }
+}
+
 impl Copy {
     async fn run(mut self) {
         let in_flight = self.endpoint.begin();
@@ -106,7 +125,7 @@ impl Copy {
         let slot = self.worker.slot(&self.endpoint, &self.pool.service);
         let mut upstream = match slot.take(true) {
             Some(stream) => stream,
-            None => upstream::connect(self.endpoint.address).await?,
+            None => self.connect().await?,
         };
         write_all(&mut upstream, &self.bytes).await?;
         let keeps = self.discard(&mut upstream, input).await?;
@@ -114,6 +133,18 @@ impl Copy {
             slot.put(upstream, Instant::now(), self.upstream_idle_max);
         }
         Ok(())
+    }
+
+    /// Connects to the first address at which somebody is.
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let mut last = io::ErrorKind::AddrNotAvailable.into();
+        for address in self.endpoint.addresses() {
+            match upstream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// Reads a head: the body that follows, and whether the connection can take another request after

@@ -245,7 +245,8 @@ impl Tier {
     fn pick(&self, kind: Balancer, request: &Request<'_>) -> Option<&Arc<Endpoint>> {
         let [only] = self.levels.as_slice() else {
             // Requests that should stay together are for one level.
-            let point = mix(request.key()) >> 32;
+            // Mixed otherwise than where a split has drawn by the same bits.
+            let point = mix(request.key() ^ LEVEL_SALT) >> 32;
             let first = self.levels.iter().position(|level| point < level.below);
             let first = first.and_then(|at| self.levels.get(at));
             return first
@@ -263,6 +264,9 @@ impl Level {
         balancers.find(|(one, _)| *one == kind)?.1.pick(request)
     }
 }
+
+/// Makes the choice of a level independent of that of a split's share.
+const LEVEL_SALT: u64 = 0x6c65_7665_6c5f_6f66;
 
 /// Divides requests among those who are near, less near and far, of whom so many are well out of so
 /// many; returns up to which number of 32 random bits each gets them.
@@ -419,7 +423,8 @@ mod tests {
             }));
             instance
         };
-        let shares = |unwell: usize| {
+        // As a split with a small share draws by the same bits.
+        let shares_of = |unwell: usize, is_meant: fn(u64) -> bool| {
             let mut all: Vec<_> = (0..4).map(|n| instance(n, "eu", "a")).collect();
             for one in &mut all[..unwell] {
                 one.observation = Observation::new(Health::Unhealthy(Reason::Ejected), 100);
@@ -429,9 +434,11 @@ mod tests {
             all.push(instance(9, "us", "a"));
             let pool = pool_in(&here, &testing::service_of("web", all), None);
             let mut counts = [0; 3];
-            for n in 0..10_000_u64 {
+            let keys = (0..).filter(|key| is_meant(*key)).take(10_000);
+            for key in keys {
                 let request = Request {
-                    seed: mix(n),
+                    seed: mix(key),
+                    hash: Some(key),
                     ..Request::default()
                 };
                 let picked = pool.pick(Algorithm::Random.into(), request).unwrap();
@@ -443,6 +450,7 @@ mod tests {
             }
             counts
         };
+        let shares = |unwell: usize| shares_of(unwell, |_| true);
         assert_eq!(shares(0), [10_000, 0, 0]);
         assert_eq!(shares(1), [10_000, 0, 0], "1.4 * 3/4 is enough");
         let [near, less, far] = shares(2);
@@ -451,6 +459,8 @@ mod tests {
             "{near} {less} {far}"
         );
         assert_eq!(shares(4), [0, 10_000, 0]);
+        let [near, ..] = shares_of(2, |key| mix(key) > u64::MAX / 20 * 19);
+        assert!((6_800..7_200).contains(&near), "{near}");
     }
 
     #[test]

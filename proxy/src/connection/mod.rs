@@ -273,7 +273,10 @@ impl Connection {
             line: &plan.line,
         });
         if let Some(stream) = &mut stream {
-            mirror::send(&worker, stream);
+            // What nobody has got, or answered, there is no copy of.
+            if ended.error.is_none() {
+                mirror::send(&worker, stream);
+            }
             worker.give_output(mem::take(&mut stream.outgoing.bytes));
         }
         worker.give_output(plan.line);

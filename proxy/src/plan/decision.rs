@@ -175,16 +175,14 @@ pub(super) fn pool<'t>(
     targets: &Targets,
     draw: impl FnOnce() -> u64,
 ) -> Result<&'t Arc<Pool>, Error> {
-    let mut is_known = false;
-    for target in targets.drawn(draw) {
-        if let Some(pool) = table.pool_of(target) {
-            if !pool.is_empty() {
-                return Ok(pool);
-            }
-            is_known = true;
-        }
+    let drawn = targets.drawn(draw, |target| {
+        table.pool_of(target).filter(|pool| !pool.is_empty())
+    });
+    if let Some(pool) = drawn {
+        return Ok(pool);
     }
-    match is_known {
+    let mut all = targets.all().iter();
+    match all.any(|target| table.pool_of(target).is_some()) {
         true => Err(Error::NoInstance),
         false => Err(unknown(table, Error::NoInstance)),
     }

@@ -6,7 +6,10 @@ use registry::ServiceName;
 use smallvec::SmallVec;
 
 use super::redirect::Location;
-use crate::config::{self, Respond, Subset};
+use crate::{
+    balancers::mix,
+    config::{self, Respond, Subset},
+};
 
 /// Says what is done.
 #[derive(Debug)]
@@ -93,17 +96,42 @@ impl Targets {
         &self.all
     }
 
-    /// Lists the targets in the order in which to ask whether they have somebody: the one drawn by
-    /// weight first. `draw` returns random bits, and is asked only where there is a choice.
-    pub(crate) fn drawn(&self, draw: impl FnOnce() -> u64) -> impl Iterator<Item = &Target> {
-        let first = match self.sums.last() {
-            None => 0,
-            Some(total) => {
-                let point = (u128::from(draw()) * u128::from(*total)) >> 64;
-                self.sums.partition_point(|sum| u128::from(*sum) <= point)
-            }
+    /// Draws a target by weight among those for which `find` finds something; returns that, and `None`
+    /// when it finds nothing for any. `draw` returns random bits, and is asked only where there is a choice.
+    ///
+    /// The share of one without goes to the others by their weights.
+    pub(crate) fn drawn<'t, T>(
+        &'t self,
+        draw: impl FnOnce() -> u64,
+        find: impl Fn(&'t Target) -> Option<T>,
+    ) -> Option<T> {
+        let Some(total) = self.sums.last() else {
+            return self.all.first().and_then(find);
         };
-        self.all[first..].iter().chain(&self.all[..first])
+        let bits = draw();
+        let point = |bits: u64, total: u64| (u128::from(bits) * u128::from(total)) >> 64;
+        let drawn = point(bits, *total);
+        let first = self.sums.partition_point(|sum| u128::from(*sum) <= drawn);
+        let found = self.all.get(first).and_then(&find);
+        if found.is_some() {
+            return found;
+        }
+        let others = || {
+            self.all
+                .iter()
+                .filter_map(|one| Some((one.weight, find(one)?)))
+        };
+        let total = others().map(|(weight, _)| u64::from(weight)).sum();
+        // The same bits would favour those near the one that was drawn.
+        let mut left = point(mix(bits), total);
+        let drawn = others().find(|(weight, _)| {
+            let weight = u128::from(*weight);
+            let is_here = left < weight;
+            left = left.saturating_sub(weight);
+            is_here
+        });
+        // All of them may have weight 0.
+        drawn.or_else(|| others().next()).map(|(_, found)| found)
     }
 }
 
@@ -134,7 +162,7 @@ mod tests {
         let targets = targets(&[90, 9, 1]);
         let mut counts = [0; 3];
         for n in 0..10_000_u64 {
-            let drawn = targets.drawn(|| n * (u64::MAX / 10_000)).next().unwrap();
+            let drawn = targets.drawn(|| n * (u64::MAX / 10_000), Some).unwrap();
             let at = targets.all.iter().position(|one| std::ptr::eq(one, drawn));
             counts[at.unwrap()] += 1;
         }
@@ -144,17 +172,33 @@ mod tests {
     }
 
     #[test]
-    fn the_others_are_asked_when_the_one_drawn_has_nobody() {
-        let targets = targets(&[1, 1, 1]);
-        let order = targets
-            .drawn(|| u64::MAX / 2)
-            .map(|one| one.service.as_str());
-        assert_eq!(order.collect::<Vec<_>>(), ["s1", "s2", "s0"]);
+    fn the_share_of_one_that_has_nobody_goes_to_the_others_by_weight() {
+        let targets = targets(&[90, 1, 9, 0]);
+        let mut counts = [0_i32; 4];
+        for n in 0..10_000_u64 {
+            let has = |target| Some(target).filter(|one: &&Target| one.service.as_str() != "s0");
+            let drawn = targets.drawn(|| n * (u64::MAX / 10_000), has).unwrap();
+            let at = targets.all.iter().position(|one| std::ptr::eq(one, drawn));
+            counts[at.unwrap()] += 1;
+        }
+        assert!((counts[1] - 1_000).abs() < 100, "{counts:?}");
+        assert_eq!(
+            (counts[0], counts[3], counts.iter().sum::<i32>()),
+            (0, 0, 10_000)
+        );
+        let only = |wanted: &str| {
+            let name = |target: &Target| target.service.as_str().to_owned();
+            targets.drawn(
+                || 7,
+                |target| Some(name(target)).filter(|one| one == wanted),
+            )
+        };
+        assert_eq!((only("s3"), only("none")), (Some("s3".to_owned()), None));
     }
 
     #[test]
     fn where_there_is_one_nothing_is_drawn() {
         let targets = targets(&[5]);
-        assert_eq!(targets.drawn(|| unreachable!()).count(), 1);
+        assert!(targets.drawn(|| unreachable!(), Some).is_some());
     }
 }

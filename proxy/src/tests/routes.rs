@@ -374,6 +374,57 @@ fn a_mirror_that_is_silent_or_gone_harms_nobody() {
 }
 
 #[test]
+fn what_no_instance_answers_is_not_mirrored() {
+    let (web, shadow) = (Origin::answering(OK), named("shadow"));
+    let refusing = testing::service_of(
+        "refusing",
+        [testing::instance("a", "127.0.0.1", nobody().port())],
+    );
+    let services = [service("web", &web), service("shadow", &shadow), refusing];
+    let config = "[[routes]]\nservice = 'web'\nmirror = { service = 'shadow' }\n\
+                  [[routes]]\npath = '/refused'\nservice = 'refusing'\n\
+                  mirror = { service = 'shadow' }";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, services));
+    for (path, status) in [("/refused", "502"), ("/a", "200")] {
+        let mut client = proxy.client();
+        client.send(GET.replace("/a ", &format!("{path} ")));
+        let (head, _) = client.answer();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    }
+    wait_for(
+        &proxy,
+        "signpost_proxy_mirrored_requests_total{result=\"sent\"} 1",
+    );
+    assert!(shadow.received().starts_with("GET /a "));
+}
+
+#[test]
+fn a_mirror_that_has_left_meanwhile_gets_no_copy() {
+    let (go, told) = std::sync::mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let web = Origin::start(move |peer, _| {
+        peer.head();
+        told.lock().unwrap().recv().unwrap();
+        peer.send(OK);
+    });
+    let shadow = named("shadow");
+    let services = [service("web", &web), service("shadow", &shadow)];
+    let config = "[[routes]]\nservice = 'web'\nmirror = { service = 'shadow' }";
+    let proxy = Proxy::with_snapshot(config, testing::snapshot(1, services));
+    let mut client = proxy.client();
+    client.send(GET);
+    web.received();
+    proxy.change(&[web.address]);
+    go.send(()).unwrap();
+    assert_eq!(client.answer().1, "ok");
+    wait_for(
+        &proxy,
+        "signpost_proxy_mirrored_requests_total{result=\"failed\"} 1",
+    );
+    assert_eq!(shadow.connections(), 0);
+}
+
+#[test]
 fn what_is_too_large_to_be_kept_is_not_mirrored() {
     let web = Origin::start(|peer, _| {
         peer.head();
