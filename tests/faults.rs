@@ -190,15 +190,22 @@ fn ask_on(stream: &mut TcpStream) -> (u16, String) {
     Got { text, reset: false }.outcome()
 }
 
+/// How many times the descriptors of a process are looked at: a health check has one for a moment, and
+/// what it leaves behind would be room.
+const LOOKS: usize = 500;
+
 /// Leaves a process no room for another descriptor; returns what the limit was.
 fn fill_descriptors(process: i32) -> Rlimit {
-    let list = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
-    let names = list.map(|entry| entry.unwrap().file_name());
-    let used: HashSet<u64> = names
-        .map(|name| name.to_str().unwrap().parse().unwrap())
-        .collect();
-    let free = (0..).find(|number| !used.contains(number)).unwrap();
-    set_descriptors(process, |limit| limit.current = Some(free))
+    let lowest_free = || {
+        let list = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+        let names = list.filter_map(|entry| Some(entry.ok()?.file_name()));
+        let used: HashSet<u64> = names
+            .map(|name| name.to_str().unwrap().parse().unwrap())
+            .collect();
+        (0..).find(|number| !used.contains(number)).unwrap()
+    };
+    let free = (0..LOOKS).map(|_| lowest_free()).min();
+    set_descriptors(process, |limit| limit.current = free)
 }
 
 fn set_descriptors(process: i32, change: impl FnOnce(&mut Rlimit)) -> Rlimit {

@@ -12,7 +12,7 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     runtime::Runtime,
     time::{Instant, sleep, timeout},
 };
@@ -20,9 +20,9 @@ use tokio::{
 use crate::support::signpost::Signpost;
 
 /// How many are slow in each of the three ways; together they are a thousand.
-const HEADS: usize = 400;
-const BODIES: usize = 300;
-const READERS: usize = 300;
+const HEADS: usize = 500;
+const BODIES: usize = 400;
+const READERS: usize = 100;
 
 /// The timeouts that the proxy has here.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +36,9 @@ const DRIP: Duration = Duration::from_millis(100);
 /// More than all buffers between server and client hold, two that are sent from and two that are read
 /// into, which may grow to 32 MiB each.
 const LARGE_BYTES: usize = 128 << 20;
+
+/// The room of the sockets of slow readers and of the server, in bytes.
+const SOCKET_BYTES: u32 = 64 << 10;
 
 /// The most memory that a slow client may cost the proxy, on average: a reader's buffer of 64 KiB, and
 /// some more of 16 KiB.
@@ -121,7 +124,8 @@ async fn slow_body(proxy: SocketAddr) -> Vec<u8> {
 
 /// Asks for a lot and reads none of it until it must have been given up; returns what was there.
 async fn slow_reader(proxy: SocketAddr, given_up: Arc<AtomicBool>) -> Vec<u8> {
-    let mut stream = TcpStream::connect(proxy).await.unwrap();
+    let socket = small_socket();
+    let mut stream = socket.connect(proxy).await.unwrap();
     stream
         .write_all(b"GET /large HTTP/1.1\r\nHost: web\r\n\r\n")
         .await
@@ -130,6 +134,15 @@ async fn slow_reader(proxy: SocketAddr, given_up: Arc<AtomicBool>) -> Vec<u8> {
         sleep(DRIP).await;
     }
     read_to_end(&mut stream).await
+}
+
+/// Makes a socket with little room. With as much as the system gives, all of them together would have the
+/// system short of memory for connections, and then everybody waits.
+fn small_socket() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(SOCKET_BYTES).unwrap();
+    socket.set_send_buffer_size(SOCKET_BYTES).unwrap();
+    socket
 }
 
 async fn read_to_end(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
@@ -200,7 +213,12 @@ fn a_thousand_slow_clients_get_their_time_and_others_notice_nothing() {
         "[proxy.timeouts]\nheader = \"{seconds}s\"\nstream_idle = \"{seconds}s\"\nconnect = \"30s\"\n"
     )));
     let runtime = Runtime::new().unwrap();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let listener = runtime.block_on(async {
+        let socket = small_socket();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        // All ask at once.
+        socket.listen((HEADS + BODIES + READERS) as u32).unwrap()
+    });
     let port = listener.local_addr().unwrap().port();
     runtime.spawn(origin(listener));
     let registration = format!(r#"{{"address": "127.0.0.1", "port": {port}}}"#);

@@ -22,8 +22,8 @@ const LEFT_KEPT_MIN: usize = 64;
 /// Follows instances that drain or are gone.
 ///
 /// An instance that DNS has told of and that drains is told no more, but clients know it for a while: as
-/// long, it gets requests from here too, while it is well. Then, or at once when it is gone, it gets no new ones; what
-/// it has may go on for a limited time.
+/// long, it gets requests from here too, while it is well. Then, or at once when it is gone, it gets no
+/// new ones; what it has may go on for a limited time.
 ///
 /// Pure: time is an argument. Whoever holds it makes each table of [`Drains::view`], tells it of
 /// every one ([`Drains::follow`]), and comes back when [`Drains::next`] says.
