@@ -62,8 +62,8 @@ pub(crate) fn proxy(
     std::iter::once(Ok(first)).chain(others).collect()
 }
 
-/// Binds the admin API's socket, or goes on with the one that was `given`.
-pub(crate) fn admin(listen: SocketAddr, given: Vec<Socket>, ours: bool) -> io::Result<TcpListener> {
+/// Binds an API's socket, or goes on with the one that was `given`.
+pub(crate) fn api(listen: SocketAddr, given: Vec<Socket>, ours: bool) -> io::Result<TcpListener> {
     match given.into_iter().next() {
         Some(socket) => {
             socket.set_nonblocking(true)?;

@@ -11,7 +11,7 @@ use ::config::{Document, Duration, Environment, Errors, Problem};
 use registry::sources;
 use serde::Deserialize;
 
-use crate::{admin, logs};
+use crate::{admin, compat, inherited::Part, logs};
 
 /// Configures signpost.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub proxy: proxy::Config,
     /// The admin API.
     pub admin: admin::Config,
+    /// The APIs of systems that signpost replaces.
+    pub compat: compat::Config,
     /// The registry, whatever the sources.
     pub registry: registry::Config,
     /// The log.
@@ -46,6 +48,7 @@ impl Default for Config {
             dns: dns::Config::default(),
             proxy: proxy::Config::default(),
             admin: admin::Config::default(),
+            compat: compat::Config::default(),
             registry: registry::Config::default(),
             log: logs::Config::default(),
             sources: BTreeMap::from([("embedded".to_owned(), sources::Config::embedded())]),
@@ -65,7 +68,9 @@ pub(crate) fn document(path: Option<&Path>, environment: &Environment) -> Result
 const KEYS: [&str; 3] = ["workers", "drain_timeout", "upgrade_timeout"];
 
 /// The sections whose keys environment variables may override.
-const SECTIONS: [&str; 6] = ["dns", "proxy", "admin", "registry", "log", "sources"];
+const SECTIONS: [&str; 7] = [
+    "dns", "proxy", "admin", "compat", "registry", "log", "sources",
+];
 
 /// Returns the environment of this process, as far as it may override something.
 pub fn environment() -> Environment {
@@ -123,6 +128,7 @@ impl Config {
             let found = source.problems().into_iter();
             problems.extend(found.map(|problem| problem.within(&format!("sources.{name}"))));
         }
+        problems.extend(self.compat.problems(&self.dns.zones));
         problems.extend(self.unknown_sources());
         problems.extend(self.address_conflicts());
         problems
@@ -135,6 +141,15 @@ impl Config {
         dns.map(|warning| warning.within("dns"))
             .chain(proxy.map(|warning| warning.within("proxy")))
             .collect()
+    }
+
+    /// Lists the HTTP APIs beside the proxy: the key that says where each listens, and that.
+    pub(crate) fn apis(&self) -> Vec<(Part, &'static str, SocketAddr)> {
+        let mesos_dns = self.compat.mesos_dns.as_ref();
+        let mesos_dns =
+            mesos_dns.map(|one| (Part::MesosDns, "compat.mesos_dns.listen", one.listen));
+        let admin = (Part::Admin, "admin.listen", self.admin.listen);
+        [admin].into_iter().chain(mesos_dns).collect()
     }
 
     /// Returns the DNS domains, which the proxy takes off a `Host`.
@@ -166,8 +181,9 @@ impl Config {
         let proxy = self.proxy.listeners.iter().enumerate();
         let proxy =
             proxy.map(|(index, one)| (format!("proxy.listeners[{index}].listen"), one.listen));
-        let admin = [("admin.listen".to_owned(), self.admin.listen)];
-        for (key, address) in dns.chain(proxy).chain(admin) {
+        let apis = self.apis().into_iter();
+        let apis = apis.map(|(_, key, listen)| (key.to_owned(), listen));
+        for (key, address) in dns.chain(proxy).chain(apis) {
             match taken.iter().find(|(_, other)| overlap(*other, address)) {
                 Some((other, at)) => {
                     let reason = format!("{address} is taken by {other} ({at})");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use socket2::Socket;
 
 /// Says what a socket is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Part {
     /// Queries over UDP.
@@ -17,6 +17,8 @@ pub(crate) enum Part {
     Proxy,
     /// The admin API.
     Admin,
+    /// The API of Mesos-DNS.
+    MesosDns,
 }
 
 /// Holds the sockets until the configuration has said which are wanted.
@@ -96,6 +98,7 @@ impl fmt::Display for Purpose {
             Self::Told(Part::DnsTcp) => f.write_str("dns over tcp"),
             Self::Told(Part::Proxy) => f.write_str("proxy"),
             Self::Told(Part::Admin) => f.write_str("admin"),
+            Self::Told(Part::MesosDns) => f.write_str("mesos-dns"),
             Self::ByAddress { name, .. } => f.write_str(name),
         }
     }

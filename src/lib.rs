@@ -10,9 +10,9 @@
 //! starts everything a [`Config`] describes: the registry with its sources, the views (zones and routes,
 //! renewed whenever a snapshot or the configuration is new), the health manager (which tells the registry
 //! what the proxy sees of instances), the workers that serve them, and the listeners that come and go with
-//! the configuration. `upgrade/` hands all of it over to another process,
-//! `admin/` is the API by which people and programs look in and
-//! register, `cli/` the command line, `registrar/` the agent behind `signpost register`.
+//! the configuration. `upgrade/` hands all of it over to another process, `admin/` is the API by which
+//! people and programs look in and register, `compat/` has the APIs of systems that signpost replaces
+//! (both on `http_server/`), `cli/` the command line, `registrar/` the agent behind `signpost register`.
 //!
 //! What always holds:
 //!
@@ -32,8 +32,10 @@ mod activation;
 mod admin;
 mod bind;
 pub mod cli;
+mod compat;
 mod config;
 mod http_client;
+mod http_server;
 mod inherited;
 mod listeners;
 mod logs;
@@ -47,6 +49,7 @@ mod views;
 mod workers;
 
 pub use admin::Config as AdminConfig;
+pub use compat::{Config as CompatConfig, MesosDnsConfig};
 pub use config::{Config, environment};
 pub use listeners::Addresses;
 pub use logs::{Config as LogConfig, Format as LogFormat};

@@ -1,6 +1,6 @@
 //! The whole of a running signpost.
 
-use std::{fmt, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use ::config::{Environment, Problem};
 use proxy::HealthManager;
@@ -10,8 +10,10 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Config,
     admin::{Access, Admin, Collectors},
-    inherited::Inherited,
-    listeners::{Addresses, Listeners, Parts, Pending, Plane},
+    compat::MesosDns,
+    http_server::Api,
+    inherited::{Inherited, Part},
+    listeners::{Addresses, ApiParts, Listeners, Parts, Pending, Plane},
     notify,
     reload::{ReloadRequest, Reloader},
     upgrade::{self, Legacy, Predecessor, State},
@@ -38,6 +40,9 @@ pub struct Server {
     health: HealthManager,
     dns_metrics: Arc<dns::Metrics>,
     admin: Arc<Admin>,
+    mesos_dns: Arc<MesosDns>,
+    /// What listeners ask.
+    apis: BTreeMap<Part, Arc<dyn Api>>,
     reloads: Option<mpsc::Receiver<ReloadRequest>>,
     draining: watch::Sender<bool>,
     listeners: Listeners,
@@ -109,6 +114,10 @@ impl Server {
             watched,
         );
         admin.set_access(access);
+        let mesos_dns = MesosDns::new(views.clone(), controls.clone(), &config);
+        let mut apis: BTreeMap<Part, Arc<dyn Api>> = BTreeMap::new();
+        apis.insert(Part::Admin, Arc::clone(&admin) as Arc<dyn Api>);
+        apis.insert(Part::MesosDns, Arc::clone(&mesos_dns) as Arc<dyn Api>);
         let mut server = Self {
             config: Arc::new(config),
             cookie_secret,
@@ -118,6 +127,8 @@ impl Server {
             health,
             dns_metrics,
             admin,
+            mesos_dns,
+            apis,
             reloads: Some(reloads),
             draining,
             listeners,
@@ -219,6 +230,7 @@ impl Server {
         set_sources(&self.controls, &config).await?;
         self.views.reconfigure(&config, cookies).await;
         self.health.configure(&config.proxy).await;
+        self.mesos_dns.configure(&config);
         self.apply_listeners(pending, &config).await?;
         self.config = config;
         Ok(())
@@ -285,7 +297,10 @@ impl Server {
             config,
             zones: self.views.zones(),
             dns_metrics: &self.dns_metrics,
-            admin: &self.admin,
+            apis: ApiParts {
+                all: &self.apis,
+                draining: &self.draining.subscribe(),
+            },
         };
         let applied = self.listeners.apply(pending, parts, &self.workers).await;
         applied.map_err(|error| Problem::new("", format!("can't listen: {error}")))

@@ -23,6 +23,7 @@ mod excerpt;
 mod explain;
 mod export;
 mod http;
+mod lookup;
 mod metrics;
 mod name;
 mod policy;
@@ -50,6 +51,7 @@ pub use crate::config::{
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use export::ZoneSummary;
+pub use lookup::{Authority, Named, Record};
 pub use metrics::{Counters, Metrics, QueryType, ZoneSlot};
 pub use respond::{Outcome, Request, Transport, respond};
 pub use schemes::Scheme;

@@ -5,14 +5,11 @@
 //! configured.
 
 mod access;
-mod aside;
-mod body;
 mod config;
 mod drain;
 mod events;
 mod explain;
 mod health;
-mod listener;
 mod metrics;
 mod registrations;
 mod reload;
@@ -23,17 +20,23 @@ mod zones;
 
 pub(crate) use access::Access;
 pub use config::Config;
-pub(crate) use listener::Listener;
 pub(crate) use metrics::Collectors;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use proxy::HealthManager;
 use registry::Controls;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::{reload::ReloadRequest, views::Views};
+use crate::{
+    http_server::{Api, aside, body},
+    reload::ReloadRequest,
+    views::Views,
+};
 
 /// What the paths need of the rest of the program.
 #[derive(Debug)]
@@ -80,5 +83,18 @@ impl Admin {
     /// Decides by `access` from now on who is let in.
     pub(crate) fn set_access(&self, access: Access) {
         self.access.store(Arc::new(access));
+    }
+}
+
+impl Api for Admin {
+    fn name(&self) -> &'static str {
+        "admin"
+    }
+
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> BoxFuture<'static, Response<body::Body>> {
+        Box::pin(router::answer(self, request))
     }
 }

@@ -9,20 +9,20 @@ use hyper::body::Incoming;
 use serde::Serialize;
 
 /// How large the body of a request may be.
-pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// How long a client has to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of any response.
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What goes wrong with a request: the response is a problem document (RFC 9457).
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) status: StatusCode,
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
     /// What is wrong, for this request, in words.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ struct Document<'a> {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             status,
             detail: detail.into(),
@@ -43,16 +43,16 @@ impl Problem {
     }
 
     /// The request itself is wrong.
-    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
     /// There is no such thing.
-    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    pub(super) fn response(&self) -> Response<Body> {
+    pub(crate) fn response(&self) -> Response<Body> {
         let document = Document {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or_default(),
@@ -77,7 +77,7 @@ impl From<registry::Stopped> for Problem {
 }
 
 /// Refuses one more client that would wait for something.
-pub(super) fn too_many() -> Problem {
+pub(crate) fn too_many() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "too many clients wait for changes already",
@@ -85,14 +85,14 @@ pub(super) fn too_many() -> Problem {
 }
 
 /// Makes a JSON response.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     let mut text = serde_json::to_vec_pretty(value).expect("our own types serialize");
     text.push(b'\n');
     with_type(status, "application/json", text)
 }
 
 /// Makes a response with a body of the given type.
-pub(super) fn with_type(
+pub(crate) fn with_type(
     status: StatusCode,
     kind: &'static str,
     body: impl Into<Bytes>,
@@ -105,7 +105,7 @@ pub(super) fn with_type(
 }
 
 /// Reads a request's body, up to [`BODY_BYTES_MAX`] and for no longer than [`BODY_TIMEOUT`].
-pub(super) async fn read(body: Incoming) -> Result<Bytes, Problem> {
+pub(crate) async fn read(body: Incoming) -> Result<Bytes, Problem> {
     let body = Limited::new(body, BODY_BYTES_MAX).collect();
     let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
         return Err(Problem::new(

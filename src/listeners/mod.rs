@@ -1,32 +1,32 @@
 //! The addresses that signpost listens on, and how they come and go with the configuration.
 
+mod answering;
+mod apis;
+mod kept;
+
 use std::{
     collections::BTreeMap,
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
-    os::fd::{AsFd, OwnedFd},
-    pin::pin,
+    net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::Arc,
 };
 
 use ::config::Problem;
 use arc_swap::ArcSwap;
 use dns::Zones;
 use proxy::Phase;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
+pub(crate) use self::apis::ApiParts;
+use self::{answering::Answering, apis::Apis, kept::Kept};
 use crate::{
     Config,
-    admin::{self, Admin},
     bind::{self, Pair},
     inherited::{Inherited, Part},
     workers::Workers,
 };
-
-/// How soon sockets that have failed are replaced.
-const BIND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a worker's tasks share.
 pub(crate) type Plane = Rc<proxy::Worker>;
@@ -36,16 +36,10 @@ pub(crate) type Plane = Rc<proxy::Worker>;
 pub(crate) struct Listeners {
     dns: BTreeMap<SocketAddr, Serving>,
     proxy: BTreeMap<SocketAddr, Serving>,
-    admin: Option<(SocketAddr, admin::Listener, Kept)>,
+    apis: Apis,
     /// Proxy listeners that were asked to stop and still have requests under way.
     draining: Vec<watch::Sender<Phase>>,
 }
-
-/// Second descriptors of the sockets that are in use, for another process to go on with them.
-///
-/// They go before the first ones: a listener that nobody accepts from would take connections still.
-#[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Vec<(Part, OwnedFd)>>>);
 
 /// An address that is served by every worker.
 #[derive(Debug)]
@@ -61,7 +55,7 @@ struct Serving {
 pub(crate) struct Pending {
     dns: Vec<(SocketAddr, Vec<Pair>)>,
     proxy: Vec<(SocketAddr, Vec<TcpListener>)>,
-    admin: Option<TcpListener>,
+    apis: apis::Pending,
 }
 
 /// The addresses that are really listened on, which tells what port 0 has become.
@@ -73,6 +67,8 @@ pub struct Addresses {
     pub proxy: Vec<SocketAddr>,
     /// The admin API.
     pub admin: SocketAddr,
+    /// The API of Mesos-DNS, where there is one.
+    pub mesos_dns: Option<SocketAddr>,
 }
 
 /// What new listeners need.
@@ -81,7 +77,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) config: &'a Config,
     pub(crate) zones: &'a Arc<ArcSwap<Zones>>,
     pub(crate) dns_metrics: &'a Arc<dns::Metrics>,
-    pub(crate) admin: &'a Arc<Admin>,
+    pub(crate) apis: ApiParts<'a>,
 }
 
 impl Listeners {
@@ -118,24 +114,16 @@ impl Listeners {
                 pending.proxy.push((listen, sockets));
             }
         }
-        let listen = config.admin.listen;
-        if self.admin.as_ref().map(|(old, ..)| *old) != Some(listen) {
-            let given = inherited.take(Part::Admin, listen);
-            let socket = bind::admin(listen, given, self.has_port(listen));
-            let key = "admin.listen".to_owned();
-            pending.admin = Some(socket.map_err(|error| problem(key, listen, &error))?);
-        }
+        let has_port = |listen| self.has_port(listen);
+        pending.apis = self.apis.bind(config, inherited, has_port)?;
         Ok(pending)
     }
 
     /// Tells whether one of our own listeners has this port.
     fn has_port(&self, listen: SocketAddr) -> bool {
         let serving = self.dns.values().chain(self.proxy.values());
-        let admin = self
-            .admin
-            .as_ref()
-            .map(|(_, listener, _)| listener.address());
-        let mut own = serving.map(|serving| serving.address).chain(admin);
+        let addresses = serving.map(|serving| serving.address);
+        let mut own = addresses.chain(self.apis.addresses());
         own.any(|address| address.port() == listen.port())
     }
 
@@ -146,7 +134,7 @@ impl Listeners {
         parts: Parts<'_>,
         workers: &Workers<Plane>,
     ) -> io::Result<()> {
-        self.apply_admin(pending.admin, &parts)?;
+        self.apis.apply(pending.apis, parts.config, &parts.apis)?;
         for (listen, sockets) in pending.dns {
             self.start_dns(listen, sockets, &parts, workers).await?;
         }
@@ -181,18 +169,13 @@ impl Listeners {
     pub(crate) async fn hand_over(&mut self) {
         let dns = std::mem::take(&mut self.dns).into_values();
         let dns: Vec<_> = dns.map(Serving::drain).collect();
-        let admin = self.admin.take();
+        let mut apis = std::mem::take(&mut self.apis);
         let released = async {
             for phase in dns {
                 phase.closed().await;
             }
         };
-        let finished = async {
-            if let Some((_, listener, _)) = admin {
-                listener.drain().await;
-            }
-        };
-        tokio::join!(self.drain(), released, finished);
+        tokio::join!(self.drain(), released, apis.drain());
     }
 
     /// Returns every socket once more, with what it is for and where it listens by the configuration.
@@ -203,9 +186,8 @@ impl Listeners {
     pub(crate) fn sockets(&self) -> io::Result<Vec<(Part, SocketAddr, OwnedFd)>> {
         let serving = self.dns.iter().chain(&self.proxy);
         let serving = serving.flat_map(|(listen, one)| one.kept.iter().map(|kept| (*listen, kept)));
-        let admin = self.admin.iter().map(|(listen, _, kept)| (*listen, kept));
-        let mut sockets = Vec::new();
-        for (listen, kept) in serving.chain(admin) {
+        let mut sockets = self.apis.sockets()?;
+        for (listen, kept) in serving {
             for (part, socket) in kept.copies()? {
                 sockets.push((part, listen, socket));
             }
@@ -220,28 +202,15 @@ impl Listeners {
         };
         let dns = config.dns.listen.iter();
         let proxy = config.proxy.listeners.iter().map(|one| &one.listen);
-        let admin = self
-            .admin
-            .as_ref()
-            .map(|(_, listener, _)| listener.address());
+        let admin = self.apis.address(Part::Admin);
         Addresses {
             dns: dns.filter_map(|listen| served(&self.dns, listen)).collect(),
             proxy: proxy
                 .filter_map(|listen| served(&self.proxy, listen))
                 .collect(),
             admin: admin.unwrap_or(config.admin.listen),
+            mesos_dns: self.apis.address(Part::MesosDns),
         }
-    }
-
-    fn apply_admin(&mut self, socket: Option<TcpListener>, parts: &Parts<'_>) -> io::Result<()> {
-        let config = &parts.config.admin;
-        if let Some(socket) = socket {
-            let kept = Kept::of(Part::Admin, &socket)?;
-            let listener = admin::Listener::start(socket, config, parts.admin)?;
-            tracing::info!(listen = %listener.address(), "admin api listens");
-            self.admin = Some((config.listen, listener, kept));
-        }
-        Ok(())
     }
 
     async fn start_dns(
@@ -312,111 +281,12 @@ impl Listeners {
     }
 }
 
-impl Kept {
-    fn of(part: Part, socket: &TcpListener) -> io::Result<Self> {
-        let socket = socket.as_fd().try_clone_to_owned()?;
-        Ok(Self(Arc::new(Mutex::new(vec![(part, socket)]))))
-    }
-
-    /// Keeps a pair instead of what was kept before.
-    fn keep_pair(&self, (udp, tcp): &Pair) -> io::Result<()> {
-        let udp = udp.as_fd().try_clone_to_owned()?;
-        let tcp = tcp.as_fd().try_clone_to_owned()?;
-        self.replace(vec![(Part::DnsUdp, udp), (Part::DnsTcp, tcp)]);
-        Ok(())
-    }
-
-    /// Lets go of the sockets.
-    fn drop_all(&self) {
-        self.replace(Vec::new());
-    }
-
-    fn replace(&self, sockets: Vec<(Part, OwnedFd)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sockets;
-    }
-
-    fn copies(&self) -> io::Result<Vec<(Part, OwnedFd)>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let copies = kept.iter();
-        copies
-            .map(|(part, socket)| Ok((*part, socket.try_clone()?)))
-            .collect()
-    }
-}
-
 impl Serving {
     /// Asks the workers to stop; the sender is closed when they have.
     fn drain(self) -> watch::Sender<Phase> {
         self.kept.iter().for_each(Kept::drop_all);
         self.phase.send_replace(Phase::Drain);
         self.phase
-    }
-}
-
-/// Answers queries on one worker at one address.
-struct Answering {
-    address: SocketAddr,
-    kept: Kept,
-    zones: Arc<ArcSwap<Zones>>,
-    metrics: Arc<dns::Metrics>,
-    config: dns::Config,
-    /// `Drain` when another process goes on with the sockets; gone when the address is taken out of
-    /// the configuration.
-    phase: watch::Receiver<Phase>,
-}
-
-impl Answering {
-    /// Answers until it is over; sockets that fail are replaced.
-    async fn run(mut self, pair: Pair) {
-        let mut pair = Ok(pair);
-        loop {
-            let error = match pair {
-                Ok((udp, tcp)) => match self.serve(udp, tcp).await {
-                    Ok(()) => return,
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            // Nobody else must have them either: queries would wait in them.
-            self.kept.drop_all();
-            let address = self.address;
-            tracing::error!(%address, %error, "a worker can't answer queries, binding again");
-            tokio::select! {
-                () = tokio::time::sleep(BIND_AGAIN_AFTER) => {}
-                _ = self.phase.wait_for(|phase| *phase == Phase::Drain) => return,
-            }
-            pair = bind::pair(address);
-            if let Ok(pair) = &pair {
-                // Without it a new process binds sockets of its own.
-                self.kept.keep_pair(pair).ok();
-            }
-        }
-    }
-
-    /// Answers until it is over, or one of the sockets is of no more use.
-    async fn serve(&mut self, udp: UdpSocket, tcp: TcpListener) -> io::Result<()> {
-        let (zones, metrics) = (&self.zones, &self.metrics);
-        let mut udp = dns::UdpServer::start(udp, Arc::clone(zones), metrics.counters())?;
-        let (stop, stopped) = oneshot::channel();
-        let over = async move {
-            // Gone is as good as sent: nobody polls it then.
-            stopped.await.ok();
-        };
-        let (zones, counters) = (Arc::clone(zones), metrics.counters());
-        let mut tcp = pin!(dns::serve_tcp(tcp, zones, counters, &self.config, over));
-        tokio::select! {
-            error = udp.failed() => return Err(error),
-            Err(error) = &mut tcp => return Err(error),
-            handed_over = self.phase.wait_for(|phase| *phase == Phase::Drain) => {
-                if handed_over.is_err() {
-                    return Ok(());
-                }
-            }
-        }
-        // What is sent here is received above.
-        stop.send(()).ok();
-        let ((), done) = tokio::join!(udp.release(), tcp);
-        done
     }
 }
 

@@ -1,5 +1,6 @@
 //! What replaces Mesos-DNS: the whole program beside a master, asked with `dig`.
 
+mod api;
 mod cluster;
 mod manners;
 mod names;

@@ -46,6 +46,18 @@ pub enum IpSource {
     Host,
 }
 
+impl IpSource {
+    /// Returns the word that stands for it in the configuration.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Netinfo => "netinfo",
+            Self::Mesos => "mesos",
+            Self::Docker => "docker",
+            Self::Host => "host",
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
