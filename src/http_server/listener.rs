@@ -8,11 +8,15 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     task::AbortHandle,
+    time::timeout,
 };
 
 use super::body::Body;
+
+/// How long a client may take for its first request when the process is about to end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Answers the requests to an API.
 pub(crate) trait Api: fmt::Debug + Send + Sync + 'static {
@@ -121,7 +125,10 @@ impl Serving {
         stream.set_nodelay(true).ok();
         let is_draining = *self.draining.borrow();
         let (name, api) = (self.api.name(), self.api);
+        let asked = Arc::new(Notify::new());
+        let was_asked = Arc::clone(&asked);
         let service = service_fn(move |request| {
+            asked.notify_one();
             let answer = Arc::clone(&api).answer(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
@@ -134,6 +141,8 @@ impl Serving {
         let begins = async {
             // Without a sender the process is about to end in any case.
             self.draining.wait_for(|draining| *draining).await.ok();
+            // Who has just come has sent a request, or is about to; it is answered, and told to go.
+            timeout(GRACE, was_asked.notified()).await.ok();
         };
         let served = tokio::select! {
             served = &mut connection => served,
@@ -145,5 +154,54 @@ impl Serving {
         if let Err(error) = served {
             tracing::debug!(api = name, %error, "a connection ended early");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::http_server::body;
+
+    #[derive(Debug)]
+    struct Fine;
+
+    impl Api for Fine {
+        fn name(&self) -> &'static str {
+            "fine"
+        }
+
+        fn answer(self: Arc<Self>, _: Request<Incoming>) -> BoxFuture<'static, Response<Body>> {
+            Box::pin(async { body::json(StatusCode::OK, &"fine") })
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_just_come_is_answered_before_the_end() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let limits = Limits {
+            connections_max: 2,
+            idle_timeout: Duration::from_secs(60),
+        };
+        let (draining, watched) = watch::channel(false);
+        let listener = Listener::start(socket, limits, watched, Arc::new(Fine)).unwrap();
+        let permits = Arc::clone(&listener.permits);
+        let mut client = TcpStream::connect(listener.address()).await.unwrap();
+        // It is accepted, and another one is waited for.
+        while permits.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        draining.send(true).unwrap();
+        let drained = tokio::spawn(listener.drain());
+        tokio::task::yield_now().await;
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        drained.await.unwrap();
     }
 }
