@@ -2,6 +2,7 @@
 
 mod api;
 mod cluster;
+mod election;
 mod manners;
 mod names;
 

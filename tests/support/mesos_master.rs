@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -23,21 +24,31 @@ pub(crate) struct MesosMaster {
 struct Shared {
     state: Mutex<Value>,
     subscribers: Mutex<Vec<Sender<Vec<u8>>>>,
+    is_stopped: AtomicBool,
 }
 
 impl MesosMaster {
     /// Starts a master that leads.
-    pub(crate) fn start(mut state: Value) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub(crate) fn start(state: Value) -> Self {
+        Self::start_at("127.0.0.1", state)
+    }
+
+    /// Starts one at another address of this machine, such as `127.0.0.2`.
+    pub(crate) fn start_at(host: &str, mut state: Value) -> Self {
+        let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         state["leader"] = json!(format!("master@{address}"));
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             subscribers: Mutex::default(),
+            is_stopped: AtomicBool::new(false),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if serving.is_stopped.load(SeqCst) {
+                    return;
+                }
                 let shared = Arc::clone(&serving);
                 // Who has asked may be gone.
                 thread::spawn(move || serve(stream, &shared).ok());
@@ -59,6 +70,14 @@ impl MesosMaster {
             one["tasks"].as_array_mut().unwrap().push(task.clone());
         });
         self.tell(&json!({"type": "TASK_ADDED", "task_added": {"task": task1(task)}}));
+    }
+
+    /// Ends all streams, and answers nobody more.
+    pub(crate) fn stop(&self) {
+        self.shared.is_stopped.store(true, SeqCst);
+        self.shared.subscribers.lock().unwrap().clear();
+        // It is told by a connection, which nobody answers.
+        TcpStream::connect(self.address).ok();
     }
 
     /// Changes what is known without a word.
