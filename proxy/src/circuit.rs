@@ -23,6 +23,8 @@ pub(crate) struct Circuit {
 pub(crate) struct Admission {
     _request: Option<OwnedSemaphorePermit>,
     _connection: Option<OwnedSemaphorePermit>,
+    /// Whether it had to wait.
+    pub(crate) has_waited: bool,
 }
 
 impl Circuit {
@@ -57,13 +59,14 @@ impl Circuit {
         patience: Duration,
     ) -> Result<Admission, Error> {
         let request = permit(self.requests.as_ref()).map_err(|()| Error::RequestsLimit)?;
-        let connection = match permit(self.connections.as_ref()) {
-            Ok(connection) => connection,
-            Err(()) => self.wait(timer, patience).await?,
+        let (connection, has_waited) = match permit(self.connections.as_ref()) {
+            Ok(connection) => (connection, false),
+            Err(()) => (self.wait(timer, patience).await?, true),
         };
         Ok(Admission {
             _request: request,
             _connection: connection,
+            has_waited,
         })
     }
 
@@ -72,6 +75,7 @@ impl Circuit {
         Some(Admission {
             _request: permit(self.requests.as_ref()).ok()?,
             _connection: permit(self.connections.as_ref()).ok()?,
+            has_waited: false,
         })
     }
 

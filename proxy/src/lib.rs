@@ -59,10 +59,10 @@ pub use access_log::AccessLog;
 pub use balancers::{Algorithm, Balancer, BoundedLoad};
 pub use config::{
     AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, Distance, DotSegments,
-    Ejection, EncodedSlash, HeaderEdits, Limits, Listener, Locality, Mirror, PathRules, Percent,
-    Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteLimits, RouteRetries, RouteTimeouts,
-    SameSite, Scheme, ServiceOptions, ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset,
-    Timeouts, Told, ValueMatch,
+    Ejection, EncodedSlash, HeaderEdits, Limits, Listener, Locality, Mirror, PathParameters,
+    PathRules, Percent, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteLimits,
+    RouteRetries, RouteTimeouts, SameSite, Scheme, ServiceOptions, ServicePolicy, Share,
+    StatusRange, Statuses, Sticky, Subset, Timeouts, Told, ValueMatch,
 };
 pub use drains::{DrainPhase, DrainState, Drains};
 pub use endpoint::Endpoint;

@@ -211,10 +211,7 @@ fn stream(
             keep_alive: request.keeps_alive(),
             expects_continue: request.expects_continue(),
             wants_upgrade: request.wants_upgrade(),
-            request: retries
-                .per_try
-                .map_or(timeouts.request, |time| time.min(timeouts.request))
-                .get(),
+            request: timeouts.request.get(),
             stream_idle: timeouts.stream_idle.get(),
             header_bytes: bounds.limits.header_bytes.bytes(),
             headers: bounds.limits.headers.min(HEADERS_MAX),
@@ -222,6 +219,7 @@ fn stream(
             unwanted: Statuses::default(),
         },
         started,
+        ready: started,
         is_idempotent: request.is_idempotent(),
         pool: way.pool,
         account,

@@ -12,7 +12,7 @@ use registry::{Instance, Protocol, Service, ServiceName, State, Weights};
 use smallvec::SmallVec;
 
 use crate::{
-    Algorithm, Balancer, Distance, Endpoint, Locality,
+    Algorithm, Balancer, Distance, Endpoint, Locality, Subset,
     balancers::{Balance, Member, Request, mix},
     circuit::Circuit,
 };
@@ -27,6 +27,8 @@ const ALL_BITS: u64 = 1 << 32;
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) service: ServiceName,
+    /// Which of the service's instances it has; all when it isn't there.
+    pub(crate) subset: Option<Arc<Subset>>,
     /// By priority: those of the first tier that can be asked are asked.
     tiers: SmallVec<[Tier; 1]>,
     turns: Arc<Turns>,
@@ -98,6 +100,7 @@ impl Pool {
             .collect();
         Self {
             service: service.name.clone(),
+            subset: None,
             tiers,
             turns: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.turns)),
             circuit: None,
@@ -114,11 +117,13 @@ impl Pool {
     /// They have turns of their own, which go on from those of `previous`.
     pub(crate) fn of_subset(
         service: &Service,
+        subset: &Arc<Subset>,
         wish: Wish<'_>,
         whole: &Self,
         previous: Option<&Self>,
     ) -> Self {
         Self {
+            subset: Some(Arc::clone(subset)),
             turns: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.turns)),
             ..Self::build(service, wish, Some(whole))
         }

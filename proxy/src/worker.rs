@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use registry::ServiceName;
 use tokio::{
     sync::Notify,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -43,6 +43,9 @@ const BUFFERS_MAX: usize = 256;
 
 /// How often unused connections are looked after and log lines handed over.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How often it is looked whether there may be more connections now.
+const ROOM: Duration = Duration::from_millis(250);
 
 /// Holds what the connections of one thread share, and no other thread sees.
 ///
@@ -114,7 +117,8 @@ impl Worker {
     /// Waits until one more client may connect.
     pub(crate) async fn room(&self) {
         while self.connections.get() >= self.bounds().limits.connections {
-            self.left.notified().await;
+            // A reload may make room as well.
+            timeout(ROOM, self.left.notified()).await.ok();
         }
     }
 

@@ -24,7 +24,7 @@ pub use self::{
     limits::Limits,
     listener::{Listener, Protocol},
     locality::{Distance, Locality},
-    path::{DotSegments, EncodedSlash, PathRules},
+    path::{DotSegments, EncodedSlash, PathParameters, PathRules},
     retries::{Retries, Statuses},
     route::{
         HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteLimits, RouteRetries,

@@ -13,6 +13,8 @@ pub struct PathRules {
     pub merge_slashes: bool,
     /// What becomes of `%2F`, `%5C` and backslashes.
     pub encoded_slash: EncodedSlash,
+    /// What becomes of parameters (`;`) in segments.
+    pub parameters: PathParameters,
 }
 
 /// Says what becomes of the segments `.` and `..`, however they are encoded.
@@ -39,12 +41,24 @@ pub enum EncodedSlash {
     Decode,
 }
 
+/// Says what becomes of a semicolon and what follows it in a segment, which some servers leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PathParameters {
+    /// They are part of their segment (RFC 3986, section 3.3); the default.
+    #[default]
+    Keep,
+    /// The request is answered with 400.
+    Reject,
+}
+
 impl Default for PathRules {
     fn default() -> Self {
         Self {
             dot_segments: DotSegments::default(),
             merge_slashes: true,
             encoded_slash: EncodedSlash::default(),
+            parameters: PathParameters::default(),
         }
     }
 }

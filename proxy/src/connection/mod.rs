@@ -52,7 +52,6 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> {
     let timer = Timer::new(worker.bounds().timeouts.header.get());
     let mut connection = Connection {
-        trusted: worker.trusts(arrival.client.ip()),
         worker,
         ticket,
         arrival,
@@ -78,7 +77,6 @@ impl Connection {
         }
         let header = self.worker.bounds().timeouts.header.get();
         self.timer.set(header);
-        self.trusted = self.worker.trusts(self.arrival.client.ip());
         true
     }
 
@@ -124,8 +122,6 @@ struct Connection {
     worker: Rc<Worker>,
     ticket: Ticket,
     arrival: Arrival,
-    /// Whether what the client says of others before it is believed.
-    trusted: bool,
     stream: TcpStream,
     /// Without room while nothing is there, so that an idle client costs little.
     input: Buffer,
@@ -245,7 +241,7 @@ impl Connection {
         let sender = Sender {
             address: self.arrival.client.ip(),
             port: self.arrival.port,
-            trusted: self.trusted,
+            trusted: worker.trusts(self.arrival.client.ip()),
         };
         let plan = Plan::new(&worker, &sender, &mut self.input, head, started);
         let (asked, keep_alive, added) = (plan.asked, plan.keep_alive, &plan.added);

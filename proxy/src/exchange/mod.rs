@@ -1,15 +1,17 @@
 //! One request sent to one endpoint, and its response on the way back.
 
+mod leaving;
 mod receive;
 mod send;
 
-use std::{cell::Cell, convert::Infallible, future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{cell::Cell, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use tokio::{net::TcpStream, time::Instant};
 
+pub(crate) use self::leaving::left;
 use self::{
     receive::receive,
-    send::{SendFault, left, send},
+    send::{SendFault, send},
 };
 use crate::{
     Endpoint,
@@ -210,10 +212,14 @@ pub(crate) async fn run(
     let (from_client, progress) = (lines.from_client, &progress);
     let mut send = pin!(async {
         let upstream = &mut upstream_write;
-        send(&mut client_read, upstream, from_client, outgoing, progress).await?;
-        progress.has_sent();
-        left(client_read.as_ref(), progress).await;
-        Err::<Infallible, _>(SendFault::Client(progress.aborted(Error::ClientAborted)))
+        match send(&mut client_read, upstream, from_client, outgoing, progress).await {
+            Ok(()) => progress.has_sent(),
+            // A response may come all the same.
+            Err(SendFault::Upstream) => {}
+            Err(SendFault::Client(fault)) => return fault,
+        }
+        left(client_read.as_ref(), terms.abort_on_close).await;
+        progress.aborted(Error::ClientAborted)
     });
     let mut receive = pin!(receive(
         upstream_read,
@@ -223,18 +229,13 @@ pub(crate) async fn run(
         progress,
         is_closing,
     ));
-    let mut sending = true;
     let endpoint = lines.endpoint;
     let both = poll_fn(|cx| {
         if endpoint.is_closed() {
             return Poll::Ready(Err(progress.fault(Error::DrainTimeout)));
         }
-        if sending {
-            match send.as_mut().poll(cx) {
-                Poll::Ready(Err(SendFault::Upstream)) => sending = false,
-                Poll::Ready(Err(SendFault::Client(fault))) => return Poll::Ready(Err(fault)),
-                Poll::Pending => {}
-            }
+        if let Poll::Ready(fault) = send.as_mut().poll(cx) {
+            return Poll::Ready(Err(fault));
         }
         receive.as_mut().poll(cx)
     });

@@ -1,14 +1,12 @@
 //! The request's way to the endpoint.
 
-use std::mem::MaybeUninit;
-
-use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    select,
 };
 
-use super::{Fault, LARGE_BUFFER_BYTES, Outgoing, Progress};
+use super::{Fault, LARGE_BUFFER_BYTES, Outgoing, Progress, left};
 use crate::{
     error::Error,
     http::Buffer,
@@ -24,7 +22,7 @@ pub(super) enum SendFault {
 
 /// Sends the request: what is there of it, then the rest of the body as it comes.
 pub(super) async fn send(
-    mut client: impl AsyncRead + Unpin,
+    mut client: impl AsyncRead + AsRef<TcpStream> + Unpin,
     mut upstream: impl AsyncWrite + Unpin,
     from_client: &mut Buffer,
     outgoing: &mut Outgoing,
@@ -33,8 +31,8 @@ pub(super) async fn send(
     let mut written = 0;
     loop {
         while written < outgoing.bytes.len() {
-            let bytes = write(&mut upstream, &outgoing.bytes[written..]).await;
-            written += bytes.map_err(|_| SendFault::Upstream)?;
+            let rest = &outgoing.bytes[written..];
+            written += give(client.as_ref(), &mut upstream, rest, progress).await?;
             progress.sent.set(true);
             if written < outgoing.bytes.len() {
                 progress.extend();
@@ -54,8 +52,8 @@ pub(super) async fn send(
         more(&mut client, from_client, outgoing, progress).await?;
         while outgoing.streams() && !from_client.is_empty() {
             let bytes = outgoing.body.plain(from_client.filled().len());
-            let bytes = write(&mut upstream, &from_client.filled()[..bytes]).await;
-            let bytes = bytes.map_err(|_| SendFault::Upstream)?;
+            let piece = &from_client.filled()[..bytes];
+            let bytes = give(client.as_ref(), &mut upstream, piece, progress).await?;
             from_client.consume(bytes);
             outgoing.body.passed(bytes);
             progress.extend();
@@ -63,25 +61,19 @@ pub(super) async fn send(
     }
 }
 
-/// Returns when a client that waits for its response has left.
-///
-/// A reset says so. The end of what it sends may be all that it had to say; the configuration tells.
-/// Behind the begin of another request such an end isn't seen.
-pub(super) async fn left(client: &TcpStream, progress: &Progress<'_>) {
-    let mut interest = match progress.terms.abort_on_close {
-        true => Interest::ERROR | Interest::READABLE,
-        false => Interest::ERROR,
-    };
-    while let Ok(ready) = client.ready(interest).await {
-        if ready.is_error() || ready.is_read_closed() && interest.is_readable() {
-            return;
-        }
-        // Perhaps only what the runtime remembers of the last read; asking makes sure and clears it.
-        let peek = || SockRef::from(client).peek(&mut [MaybeUninit::uninit()]);
-        match client.try_io(Interest::READABLE, peek) {
-            Ok(0) => return,
-            Ok(_) => interest = Interest::ERROR,
-            Err(_) => {}
+/// Writes what the endpoint takes, while the client is there; returns how many bytes.
+async fn give(
+    client: &TcpStream,
+    upstream: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+    progress: &Progress<'_>,
+) -> Result<usize, SendFault> {
+    select! {
+        biased;
+        written = write(upstream, bytes) => written.map_err(|_| SendFault::Upstream),
+        // Its end may be behind what it has sent: only a reset is looked for.
+        () = left(client, false) => {
+            Err(SendFault::Client(progress.aborted(Error::ClientAborted)))
         }
     }
 }

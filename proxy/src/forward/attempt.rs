@@ -97,7 +97,7 @@ impl Stream {
             slot: Rc::clone(&slot),
         });
         match self.attempts {
-            1 => (slot, self.started),
+            1 => (slot, self.ready),
             _ => {
                 slot.tally.retries.add(1);
                 (slot, Instant::now())
@@ -117,7 +117,8 @@ impl Stream {
         fresh: bool,
     ) -> Result<(TcpStream, bool), Error> {
         let kept = match fresh {
-            false => slot.take(!self.is_repeatable()),
+            // A body that is yet to come may grow too large to be sent twice.
+            false => slot.take(!self.is_repeatable() || !self.outgoing.is_whole()),
             true => None,
         };
         let Some(stream) = kept else {
@@ -126,7 +127,7 @@ impl Stream {
             return Ok((stream, false));
         };
         match self.attempts {
-            1 => timer.set_from(self.started, self.terms.request),
+            1 => timer.set_from(self.ready, self.terms.request),
             _ => timer.set(self.terms.request),
         }
         Ok((stream, true))

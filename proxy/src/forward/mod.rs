@@ -2,10 +2,10 @@
 
 mod attempt;
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, select, time::Instant};
 
 use crate::{
     Balancer, Endpoint, Retries, Worker, balancers,
@@ -13,7 +13,7 @@ use crate::{
     config::{Statuses, Timeouts},
     endpoint::InFlight,
     error::Error,
-    exchange::{Fault, Outgoing, Reply, Terms},
+    exchange::{Fault, Outgoing, Reply, Terms, left},
     health::Outcome,
     http::{Buffer, marks::Added},
     ledger::Account,
@@ -33,6 +33,8 @@ pub(crate) struct Stream {
     pub(crate) terms: Terms,
     /// When its head was there.
     pub(crate) started: Instant,
+    /// When it had waited for others, if it had to.
+    pub(crate) ready: Instant,
     pub(crate) is_idempotent: bool,
     pub(crate) pool: Arc<Pool>,
     /// What is counted for its service.
@@ -136,15 +138,8 @@ impl Stream {
         mut client: Client<'_>,
         is_closing: impl Fn() -> bool,
     ) -> Forwarded {
-        if let Some(circuit) = &self.pool.circuit {
-            let patience = self.timeouts.connect.get();
-            match circuit.enter(client.timer, patience).await {
-                Ok(admission) => self.admission = Some(admission),
-                Err(error) => {
-                    self.account.tally.shed.add(1);
-                    return Forwarded::Failed(error);
-                }
-            }
+        if let Some(over) = self.enter(worker, &client).await {
+            return over;
         }
         let mut tried: SmallVec<[Arc<Endpoint>; 3]> = SmallVec::new();
         let mut last = Error::NoInstance;
@@ -152,11 +147,15 @@ impl Stream {
         let mut left = self.retries.attempts;
         let mut is_pardoned = false;
         while left > 0 {
-            let other = self.choose(worker, &tried);
-            // An old connection says nothing of the endpoint: where it is the only one, a new one
-            // may do.
+            if cause.is_some() {
+                self.renew(worker);
+            }
+            // An old connection says nothing of the endpoint: where it is the only one, or the client
+            // belongs there, a new one may do.
             let is_stale = cause == Some(Cause::Stale);
             let same = || tried.last().filter(|_| is_stale);
+            let own = same().filter(|_| self.hold.is_somewhere());
+            let other = own.or_else(|| self.choose(worker, &tried));
             let Some(endpoint) = other.or_else(same).map(Arc::clone) else {
                 break;
             };
@@ -171,6 +170,7 @@ impl Stream {
                 worker.counters.retries.add(1);
             }
             self.attempts += 1;
+            self.terms.request = self.patience();
             self.terms.unwanted = match left > 1 {
                 true => self.unwanted(&tried, &endpoint),
                 false => Statuses::default(),
@@ -198,6 +198,60 @@ impl Stream {
             }
         }
         Forwarded::Failed(last)
+    }
+
+    /// Waits until it is let in, where its service is given so much at a time; returns what has become of
+    /// it when it isn't.
+    async fn enter(&mut self, worker: &Worker, client: &Client<'_>) -> Option<Forwarded> {
+        let circuit = self.pool.circuit.as_ref()?;
+        let patience = self.timeouts.connect.get();
+        let entered = select! {
+            biased;
+            entered = circuit.enter(client.timer, patience) => entered,
+            () = left(client.stream, self.terms.abort_on_close) => {
+                return Some(Forwarded::Aborted {
+                    status: None,
+                    bytes: 0,
+                    reset: false,
+                    error: Error::ClientAborted,
+                });
+            }
+        };
+        let admission = match entered {
+            Ok(admission) => admission,
+            Err(error) => {
+                self.account.tally.shed.add(1);
+                return Some(Forwarded::Failed(error));
+            }
+        };
+        if admission.has_waited {
+            self.ready = Instant::now();
+            self.renew(worker);
+        }
+        self.admission = Some(admission);
+        None
+    }
+
+    /// Goes on with those who are there now: some may have come or left meanwhile.
+    fn renew(&mut self, worker: &Worker) {
+        let now = worker.with_table(|table| table.successor(&self.pool).map(Arc::clone));
+        if let Some(pool) = now {
+            self.pool = pool;
+        }
+        let pool = &self.pool;
+        self.hold
+            .seated
+            .take_if(|seated| !pool.contains(&seated.endpoint));
+    }
+
+    /// Returns how long the next one has for the head of its response: less than all only where another
+    /// one could be asked after it.
+    fn patience(&self) -> Duration {
+        let whole = self.timeouts.request.get();
+        match self.retries.per_try {
+            Some(per_try) if self.is_repeatable() => per_try.get().min(whole),
+            _ => whole,
+        }
     }
 
     /// Chooses an endpoint that hasn't been tried: the one at which its client is, else any.
@@ -244,7 +298,7 @@ impl Stream {
                 // The rest of the time is another one's.
                 let goes_on = self.retries.per_try.is_some()
                     && self.is_repeatable()
-                    && self.started.elapsed() < self.timeouts.request.get();
+                    && self.ready.elapsed() < self.timeouts.request.get();
                 match goes_on {
                     true => Attempt::elsewhere(Error::UpstreamTimeout),
                     false => Attempt::Over(Forwarded::Failed(Error::UpstreamTimeout)),

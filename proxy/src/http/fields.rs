@@ -61,6 +61,21 @@ impl Field {
     }
 }
 
+impl Field {
+    /// Tells whether such a line says who was before the sender.
+    fn is_forwarded(self) -> bool {
+        matches!(
+            self,
+            Self::Forwarded
+                | Self::ForwardedFor
+                | Self::ForwardedHost
+                | Self::ForwardedOther
+                | Self::ForwardedPort
+                | Self::ForwardedProto
+        )
+    }
+}
+
 /// Tells whether a name begins with a known one, in lower case.
 ///
 /// A server behind us may read `_` as `-` (CGI does), so what looks alike is treated alike.
@@ -169,6 +184,12 @@ impl<'h, 'b> Fields<'h, 'b> {
             connection: Connection::default(),
             framing: Framing::Unsaid,
         };
+        for (header, kind) in headers.iter().zip(&mut fields.kinds) {
+            // Nobody who is believed writes them so; only whoever wants them to be taken for others.
+            if kind.is_forwarded() && header.name.contains('_') {
+                *kind = Field::HopByHop;
+            }
+        }
         let mut length = None;
         let mut codings: SmallVec<[&[u8]; 2]> = SmallVec::new();
         let mut coded = false;

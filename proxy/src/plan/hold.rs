@@ -29,6 +29,13 @@ pub(crate) struct Hold {
     pub(crate) seated: Option<Seated>,
 }
 
+impl Hold {
+    /// Tells whether the request belongs to one instance more than to others.
+    pub(crate) fn is_somewhere(&self) -> bool {
+        self.hash.is_some() || self.seated.is_some()
+    }
+}
+
 /// Names the instance at which a client is.
 #[derive(Debug)]
 pub(crate) struct Seated {

@@ -152,6 +152,15 @@ impl RouteTable {
         }
     }
 
+    /// Returns the pool that is now what another table's was; `None` when there is none such any more.
+    pub(crate) fn successor(&self, pool: &Pool) -> Option<&Arc<Pool>> {
+        let pools = self.pools.get(&pool.service)?;
+        match &pool.subset {
+            None => Some(&pools.whole),
+            Some(subset) => pools.same(subset),
+        }
+    }
+
     /// Tells whether there is a service of this name.
     pub(crate) fn knows(&self, service: &ServiceName) -> bool {
         self.pools.contains_key(service)

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::{DotSegments, EncodedSlash, PathRules};
+use crate::config::{DotSegments, EncodedSlash, PathParameters, PathRules};
 
 /// Brings the path of a request into its normal form.
 ///
@@ -14,6 +14,9 @@ use crate::config::{DotSegments, EncodedSlash, PathRules};
 ///
 /// Returns the reason when a server could take the path for another one, or the rules refuse it.
 pub(crate) fn normalize(path: &str, rules: PathRules) -> Result<Cow<'_, str>, &'static str> {
+    if rules.parameters == PathParameters::Reject && path.contains(';') {
+        return Err("the path has parameters");
+    }
     if is_plain(path.as_bytes()) {
         return Ok(Cow::Borrowed(path));
     }
@@ -148,6 +151,7 @@ mod tests {
         dot_segments: DotSegments::Normalize,
         merge_slashes: true,
         encoded_slash: EncodedSlash::Keep,
+        parameters: PathParameters::Keep,
     };
 
     #[test]
@@ -226,6 +230,12 @@ mod tests {
         assert!(normalize("/a/../b", strict).is_err());
         assert!(normalize("/a/%2e", strict).is_err());
         assert_eq!(normalize("//a", strict).as_deref(), Ok("/a"));
+        let bare = PathRules {
+            parameters: PathParameters::Reject,
+            ..PathRules::default()
+        };
+        assert!(normalize("/internal;x/secret", bare).is_err());
+        assert_eq!(normalize("/a/b", bare).as_deref(), Ok("/a/b"));
     }
 
     fn rules() -> impl Strategy<Value = PathRules> {
@@ -235,13 +245,16 @@ mod tests {
             Just(EncodedSlash::Reject),
             Just(EncodedSlash::Decode)
         ];
-        (dots, any::<bool>(), slashes).prop_map(|(dot_segments, merge_slashes, encoded_slash)| {
-            PathRules {
+        let parameters = prop_oneof![Just(PathParameters::Keep), Just(PathParameters::Reject)];
+        let all = (dots, any::<bool>(), slashes, parameters);
+        all.prop_map(
+            |(dot_segments, merge_slashes, encoded_slash, parameters)| PathRules {
                 dot_segments,
                 merge_slashes,
                 encoded_slash,
-            }
-        })
+                parameters,
+            },
+        )
     }
 
     proptest! {

@@ -174,6 +174,9 @@ fn literal_top(text: &str) -> &str {
         Some(end) => end,
         None => text.len(),
     };
+    // A slash that may be missing parts nothing, unless it is the last thing.
+    let may_miss = matches!(&text.as_bytes()[end..], [b'?' | b'*' | b'{', _, ..]);
+    let end = if may_miss { end.saturating_sub(1) } else { end };
     // What is optional or repeated may not be there; a segment may go on.
     &text[..text[..end].rfind('/').unwrap_or(0)]
 }
@@ -187,6 +190,10 @@ mod tests {
         for (text, top) in [
             ("/api/v[0-9]+/x", "/api"),
             ("/api/?", "/api"),
+            ("/api/?x", ""),
+            ("/api/*v1", ""),
+            ("/api/{0,1}v1", ""),
+            ("/a/b/?x", "/a"),
             ("/api?", ""),
             ("/a|/b", ""),
             ("(?i)/a/b", ""),

@@ -38,8 +38,10 @@ impl Pools {
                 left_out: 0,
                 version: service.version,
             };
-            let before = previous.and_then(|pools| pools.same(subset));
-            let pool = Pool::of_subset(&part, routes.wish(wants), &whole, before);
+            let before = previous
+                .and_then(|pools| pools.same(subset))
+                .map(|pool| &**pool);
+            let pool = Pool::of_subset(&part, subset, routes.wish(wants), &whole, before);
             let pool = pool.within(whole.circuit.clone());
             (Arc::clone(subset), Arc::new(pool))
         };
@@ -57,7 +59,7 @@ impl Pools {
     }
 
     /// Returns the pool of the same subset, wherever it is.
-    fn same(&self, subset: &Subset) -> Option<&Pool> {
+    pub(super) fn same(&self, subset: &Subset) -> Option<&Arc<Pool>> {
         let mut all = self.subsets.as_deref()?.iter();
         let (_, pool) = all.find(|(one, _)| **one == *subset)?;
         Some(pool)

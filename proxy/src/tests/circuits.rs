@@ -88,3 +88,59 @@ fn who_waits_too_long_for_a_connection_is_told_so() {
     gated.go.send(()).unwrap();
     assert_eq!(first.answer().1, "ok");
 }
+
+#[test]
+fn the_time_for_an_answer_begins_when_the_waiting_is_over() {
+    let gated = Gated::start();
+    let config = "defaults.limits = { connections = 1 }\n\
+                  timeouts = { connect = \"30s\", request = \"400ms\" }";
+    let proxy = Proxy::start(config, &[gated.origin.address]);
+    let mut clients = [(); 3].map(|()| proxy.client());
+    // Each waits for nearly as long as an answer may take, the last one for twice that.
+    for client in &mut clients {
+        client.send(GET);
+    }
+    for client in &mut clients {
+        gated.origin.received();
+        thread::sleep(std::time::Duration::from_millis(250));
+        gated.go.send(()).unwrap();
+        assert_eq!(client.answer().1, "ok");
+    }
+}
+
+#[test]
+fn who_has_waited_goes_to_those_who_are_there_now() {
+    let (gated, other) = (Gated::start(), Origin::answering(OK));
+    let config = "defaults.limits = { connections = 1 }\ntimeouts = { connect = \"30s\" }";
+    let proxy = Proxy::start(config, &[gated.origin.address]);
+    let (mut first, mut second) = (proxy.client(), proxy.client());
+    first.send(GET);
+    gated.origin.received();
+    second.send(GET);
+    eventually("it waits", || proxy.shared.metrics().in_flight() == 2);
+    proxy.change(&[other.address]);
+    gated.go.send(()).unwrap();
+    assert_eq!(first.answer().1, "ok");
+    assert_eq!(second.answer().1, "ok");
+    assert_eq!((other.connections(), gated.origin.connections()), (1, 1));
+}
+
+#[test]
+fn who_leaves_while_it_waits_is_sent_to_nobody() {
+    let gated = Gated::start();
+    let config = "defaults.limits = { connections = 1, pending = 1 }\n\
+                  timeouts = { connect = \"30s\" }";
+    let proxy = Proxy::start(config, &[gated.origin.address]);
+    let (mut first, mut second) = (proxy.client(), proxy.client());
+    first.send(GET);
+    gated.origin.received();
+    second.send(GET);
+    eventually("it waits", || proxy.shared.metrics().in_flight() == 2);
+    let socket = socket2::SockRef::from(&second.stream);
+    socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(second);
+    eventually("it is gone", || proxy.shared.metrics().in_flight() == 1);
+    gated.go.send(()).unwrap();
+    assert_eq!(first.answer().1, "ok");
+    assert_eq!(gated.origin.heads.try_iter().count(), 0);
+}

@@ -157,3 +157,19 @@ fn our_port_does_not_go_with_the_scheme_of_somebody_else() {
         );
     }
 }
+
+#[test]
+fn whom_a_reload_trusts_no_more_is_believed_no_more() {
+    let origin = Origin::answering(OK);
+    let trusted = "trusted_proxies = [\"127.0.0.0/8\"]";
+    let proxy = Proxy::start(trusted, &[origin.address]);
+    let mut client = proxy.client();
+    let request = GET.replace("\r\n\r\n", "\r\nX-Real-IP: 10.0.0.5\r\n\r\n");
+    for is_trusted in [true, false] {
+        client.send(&request);
+        client.answer();
+        let received = origin.received();
+        assert_eq!(received.contains("X-Real-IP"), is_trusted, "{received}");
+        proxy.shared.configure(&Config::default());
+    }
+}

@@ -105,3 +105,41 @@ fn who_stays_may_send_another_request_meanwhile() {
         assert_eq!(client.answer().1, "ok");
     }
 }
+
+#[test]
+fn who_resets_while_the_instance_takes_nothing_is_waited_for_no_longer() {
+    let (origin, _held) = {
+        let (stop, stopped) = channel::<()>();
+        let stopped = Mutex::new(stopped);
+        let origin = Origin::start(move |peer, _| {
+            peer.head();
+            // It never reads the body.
+            stopped.lock().unwrap().recv().ok();
+        });
+        (origin, stop)
+    };
+    let proxy = Proxy::start("", &[origin.address]);
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 100000000\r\n\r\n");
+    origin.received();
+    let socket = client.stream.try_clone().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    // Until nothing more is taken for a while.
+    let mut full = 0;
+    while full < 50 {
+        match std::io::Write::write(&mut &socket, &[b'x'; 1 << 16]) {
+            Ok(_) => full = 0,
+            Err(_) => {
+                full += 1;
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+    reset(client);
+    drop(socket);
+    wait_for(
+        &proxy,
+        "signpost_proxy_errors_total{reason=\"client_aborted\"} 1",
+    );
+    assert_eq!(proxy.shared.metrics().in_flight(), 0);
+}

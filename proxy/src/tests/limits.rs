@@ -111,3 +111,16 @@ fn a_route_may_have_another_limit() {
     assert!(ask("/large/a").starts_with("HTTP/1.1 200 "));
     assert!(ask("/a").starts_with("HTTP/1.1 413 "));
 }
+
+#[test]
+fn a_reload_that_raises_the_limit_lets_more_in() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start("limits = { connections = 1 }", &[origin.address]);
+    let mut first = proxy.client();
+    first.send(GET);
+    assert_eq!(first.answer().1, "ok");
+    let mut second = proxy.client();
+    second.send(GET);
+    proxy.shared.configure(&Config::default());
+    assert_eq!(second.answer().1, "ok");
+}

@@ -385,3 +385,59 @@ fn an_answer_says_more_than_that_another_instance_is_not_there() {
         );
     }
 }
+
+#[test]
+fn the_time_for_one_try_is_for_what_may_be_repeated() {
+    let slow = Origin::start(|peer, _| {
+        while peer.next_head().is_some() {
+            peer.exact(5);
+            thread::sleep(Duration::from_millis(300));
+            peer.send(OK);
+        }
+    });
+    let config = "retries = { per_try = \"50ms\" }";
+    let proxy = Proxy::start(config, &[slow.address, slow.address]);
+    assert_eq!(answer_to(&proxy, POST).1, "ok");
+    assert_eq!(slow.connections(), 1);
+}
+
+#[test]
+fn a_client_stays_at_its_instance_when_a_kept_connection_is_over() {
+    let origins = [(); 2].map(|()| resets_the_second());
+    let config = "[[routes]]\nservice = 'web'\nsticky = { cookie = 'at' }";
+    let proxy = Proxy::start(config, &[origins[0].address, origins[1].address]);
+    let mut client = proxy.client();
+    client.send(GET);
+    let (head, _) = client.answer();
+    let line = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Set-Cookie: "));
+    let cookie = line.unwrap().split(';').next().unwrap();
+    let request = GET.replace("\r\n\r\n", &format!("\r\nCookie: {cookie}\r\n\r\n"));
+    for _ in 0..4 {
+        client.send(&request);
+        let (head, body) = client.answer();
+        assert_eq!(body, "ok");
+        assert!(!head.contains("Set-Cookie"), "{head}");
+    }
+    let asked = origins.each_ref().map(Origin::connections);
+    assert!(asked.contains(&0), "{asked:?}");
+}
+
+#[test]
+fn a_retry_goes_to_those_who_are_there_now() {
+    let (go, told) = channel::<()>();
+    let told = Mutex::new(told);
+    let dying = Origin::start(move |peer, _| {
+        peer.head();
+        told.lock().unwrap().recv().unwrap();
+    });
+    let good = Origin::answering(OK);
+    let proxy = Proxy::start("", &[dying.address]);
+    let mut client = proxy.client();
+    client.send(GET);
+    dying.received();
+    proxy.change(&[good.address]);
+    go.send(()).unwrap();
+    assert_eq!(client.answer().1, "ok");
+}

@@ -216,11 +216,17 @@ fn keeping_alive_depends_on_version_and_connection() {
 
 #[test]
 fn only_a_trusted_proxy_says_anything_of_clients_before_it() {
-    let lines = "X-Real-IP: 1.1.1.1\r\nx_real_ip: 1.1.1.1\r\nX-Forwarded-Prefix: /x\r\n\
-                 X_Forwarded-User: root\r\nX-Forwarded-: 1\r\n";
-    let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}X-Forwarder: 1\r\n\r\n");
+    let lines = "X-Real-IP: 1.1.1.1\r\nX-Forwarded-Prefix: /x\r\nX-Forwarded-: 1\r\n";
+    // What only looks like them nobody who is believed has written.
+    let others = "x_real_ip: 1.1.1.1\r\nX_Forwarded-User: root\r\nX_Forwarded_Proto: https\r\n";
+    let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{others}{lines}X-Forwarder: 1\r\n\r\n");
     let untrusted = encode(&text, false);
     let expected = format!("Host: a\r\nX-Forwarder: 1\r\n{}\r\n", ours("a"));
     assert!(untrusted.ends_with(&expected), "{untrusted}");
-    assert!(encode(&text, true).contains(lines));
+    let trusted = encode(&text, true);
+    assert!(trusted.contains(lines), "{trusted}");
+    assert!(
+        !trusted.contains('_') && !trusted.contains("https"),
+        "{trusted}"
+    );
 }
