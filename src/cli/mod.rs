@@ -6,6 +6,7 @@ mod client;
 mod deregister;
 mod drain;
 mod explain;
+mod import;
 mod register;
 mod reload;
 mod run;
@@ -90,6 +91,9 @@ enum Verb {
     /// Show a DNS zone
     #[command(subcommand)]
     Zone(zone::Zone),
+    /// Print what another program's configuration is here
+    #[command(subcommand)]
+    Import(import::Import),
     /// Have the server read its configuration again
     Reload(reload::Reload),
     /// Print the version
@@ -125,6 +129,7 @@ pub fn main() -> ExitCode {
         Verb::Watch(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Zone(verb) => verb.run(),
+        Verb::Import(verb) => verb.run(),
         Verb::Reload(verb) => verb.run(),
         Verb::Version => say(&format!("signpost {}", env!("CARGO_PKG_VERSION"))),
     };

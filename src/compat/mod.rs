@@ -5,7 +5,7 @@
 mod mesos_dns;
 
 pub use self::mesos_dns::Config as MesosDnsConfig;
-pub(crate) use self::mesos_dns::MesosDns;
+pub(crate) use self::mesos_dns::{Imported, MesosDns, import as import_mesos_dns};
 
 use ::config::Problem;
 use dns::ZoneConfig;

@@ -5,11 +5,13 @@
 
 mod config;
 mod enumerate;
+mod import;
 mod json;
 mod names;
 mod settings;
 
 pub use self::config::Config;
+pub(crate) use self::import::{Imported, import};
 
 use std::sync::Arc;
 

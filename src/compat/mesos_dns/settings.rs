@@ -46,7 +46,7 @@ fn settings(config: &crate::Config, own: &Config, mesos: &mesos::Config) -> Valu
         "SRVRecordDefaultWeight": mesos.weight,
         "SOAMinttl": negative_ttl,
         "SOAMname": name(zone.and_then(|zone| Some(zone.name_server.as_ref()?.to_string()))),
-        "SOARname": name(zone.and_then(|zone| Some(zone.hostmaster.as_ref()?.to_string()))),
+        "SOARname": name(zone.and_then(|zone| Some(zone.hostmaster.as_ref()?.to_string().replacen('@', ".", 1)))),
         "Masters": mesos.masters,
         "ZoneResolvers": {},
         "Resolvers": [],
