@@ -5,6 +5,7 @@ mod cluster;
 mod election;
 mod manners;
 mod names;
+mod secure;
 
 use crate::support::{eventually, mesos_master::MesosMaster, signpost::Signpost};
 
