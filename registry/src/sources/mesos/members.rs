@@ -157,3 +157,50 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::mesos::record::pid;
+
+    fn place(text: &str) -> (String, u16) {
+        let (host, port) = text.rsplit_once(':').unwrap();
+        (host.to_owned(), port.parse().unwrap())
+    }
+
+    /// The masters by their names, as Mesos-DNS's own test has them.
+    fn drafts(all: &[&str], leader: &str) -> Vec<String> {
+        let masters = Masters {
+            leader: pid(leader).map(|(host, port)| (host.to_owned(), port)),
+            all: all.iter().map(|one| place(one)).collect(),
+        };
+        let drafts = masters.drafts();
+        let line = |draft: &Draft| format!("{} {}", draft.id, draft.hosts[0]);
+        drafts.iter().map(line).collect()
+    }
+
+    #[test]
+    fn masters_are_numbered_in_their_order_and_a_leader_that_is_not_listed_comes_last() {
+        for leader in ["", "@", "1@", "@2", "3@4"] {
+            assert_eq!(drafts(&[], leader), [""; 0], "{leader}");
+        }
+        let six = "5@0.0.0.6:7";
+        let alone = ["leader 0.0.0.6", "master0 0.0.0.6"];
+        assert_eq!(drafts(&[], six), alone);
+        assert_eq!(drafts(&["0.0.0.6:7"], six), alone);
+        let v6 = drafts(&[], "5@[2001:db8::1]:7");
+        assert_eq!(v6, ["leader [2001:db8::1]", "master0 [2001:db8::1]"]);
+        let two = ["leader 0.0.0.6", "master0 0.0.0.8", "master1 0.0.0.6"];
+        for all in [
+            &["0.0.0.8:9"][..],
+            &["0.0.0.8:9", "0.0.0.8:9"],
+            &["0.0.0.8:9", "0.0.0.6:7"],
+            &["0.0.0.8:9", "0.0.0.6:7", "0.0.0.6:7"],
+        ] {
+            assert_eq!(drafts(all, six), two, "{all:?}");
+        }
+        let three = drafts(&["0.0.0.8:9", "0.0.0.6:7", "[2001:db8::1]:1"], six);
+        assert_eq!(three[..3], two);
+        assert_eq!(three[3], "master2 [2001:db8::1]");
+    }
+}
