@@ -12,7 +12,7 @@ use serde::Serialize;
 use view::Said;
 
 use crate::{
-    Rcode, Scheme, Zones,
+    Compat, Rcode, Scheme, Zones,
     excerpt::Excerpt,
     name::Name,
     rrset::RrSet,
@@ -103,6 +103,9 @@ impl Zones {
                     self.explain_node(zone, &Name::from(relative), node, &mut explanation)
                 }
                 None => self.explain_absence(zone, relative, &mut explanation),
+            }
+            if zone.words.compat == Some(Compat::MesosDns) {
+                explanation.deny_as_mesos_dns();
             }
             explanation.add_more_warnings();
             explanation.add_losses(self.lost(zone));
@@ -230,6 +233,18 @@ impl Zones {
 }
 
 impl Explanation {
+    /// Denies a name where Mesos-DNS would.
+    fn deny_as_mesos_dns(&mut self) {
+        let leads = |one: &ExplainedRecord| matches!(one.rtype, "A" | "AAAA" | "SRV" | "CNAME");
+        if self.rcode == Rcode::NoError && !self.records.iter().any(leads) {
+            self.rcode = Rcode::NxDomain;
+            self.add_note(
+                "it has neither addresses nor ports, and so doesn't exist in the manner of Mesos-DNS \
+                 (compat)",
+            );
+        }
+    }
+
     /// Says that an answer would be a guess while sources have yet to speak.
     fn set_ignorance<'a>(&mut self, awaited: impl Iterator<Item = &'a Arc<str>>) {
         self.rcode = Rcode::ServFail;

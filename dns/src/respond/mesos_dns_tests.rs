@@ -68,3 +68,23 @@ fn what_exists_is_answered_as_everywhere() {
     let reply = ask("_chronos._tcp.marathon.mesos.", rtype::SRV);
     assert_eq!(reply.rcode(), "NOERROR");
 }
+
+#[test]
+fn an_explanation_says_the_code_that_is_answered() {
+    let zones = zones();
+    for name in [
+        "missing.mesos",
+        "marathon.mesos",
+        "mesos",
+        "chronos.marathon.mesos",
+        "_chronos._tcp.marathon.mesos",
+        "ns1.mesos",
+    ] {
+        let explained = zones.explain(name).unwrap();
+        assert_eq!(
+            explained.rcode.label(),
+            ask(name, rtype::TXT).rcode(),
+            "{name}"
+        );
+    }
+}
