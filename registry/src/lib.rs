@@ -19,6 +19,7 @@ mod backoff;
 mod clock;
 mod config;
 mod controls;
+mod election;
 pub mod formats;
 mod hosts;
 mod http;

@@ -20,12 +20,12 @@ use std::{
 use super::{
     draft::{Draft, Making, refuse},
     event::Event,
-    members::{Agent, Framework, Masters},
+    members::{Agent, Framework},
     picture::Picture,
     record::{AgentRecord, TaskRecord, pid},
     task::{Place, Task},
 };
-use crate::{Key, Update};
+use crate::{Key, Update, election::Candidates};
 
 /// Holds what is known of a cluster.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(super) struct Cluster {
     /// Agents of which the leader has yet to hear: their tasks stay as they were.
     recovered: BTreeSet<Arc<str>>,
     /// The leading master first, and then the others in the order in which they are known.
-    masters: Masters,
+    masters: Candidates,
 }
 
 /// A framework's id and a task's, which is only unique within it.
@@ -177,7 +177,7 @@ impl Cluster {
     }
 
     /// Takes who the masters are; returns whether that is news.
-    pub(super) fn set_masters(&mut self, masters: Masters) -> bool {
+    pub(super) fn set_masters(&mut self, masters: Candidates) -> bool {
         let is_news = self.masters != masters;
         self.masters = masters;
         is_news

@@ -4,7 +4,7 @@ use config::{ClientTls, Duration, Problem, Size};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{http::Login, sources::zookeeper::Ensemble};
+use crate::{election, http::Login};
 
 /// Configures a source that follows the tasks of a Mesos cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -87,7 +87,7 @@ impl Config {
             ),
             (Some(_), false) => report("masters", "stands beside zk; only one is used".to_owned()),
             (Some(zk), true) => {
-                if let Err(reason) = election(zk) {
+                if let Err(reason) = election::place_of(zk, "/mesos") {
                     report("zk", reason);
                 }
             }
@@ -139,25 +139,6 @@ impl Config {
             return Err(none());
         }
         Url::parse(&format!("{scheme}://{master}")).map_err(|_| none())
-    }
-}
-
-/// Reads `zk://h1:2181,h2:2181/mesos`: the ensemble, and the znode of the election.
-///
-/// # Errors
-///
-/// Returns in words what is wrong with it.
-pub(super) fn election(zk: &str) -> Result<(Ensemble, String), String> {
-    let Some(rest) = zk.strip_prefix("zk://") else {
-        return Err(format!("`{zk}` doesn't start with `zk://`"));
-    };
-    if rest.contains('@') {
-        return Err("a user and a password in the URL are not supported".to_owned());
-    }
-    let (ensemble, path) = Ensemble::from_url(&format!("zookeeper://{rest}"))?;
-    match path.as_str() {
-        "/" => Err(format!("`{zk}` has no path such as `/mesos`")),
-        _ => Ok((ensemble, path)),
     }
 }
 

@@ -8,14 +8,7 @@ use super::{
     record::{AgentRecord, FrameworkRecord, pid},
     task::shown,
 };
-use crate::{InstanceId, Port, Protocol, State};
-
-/// The masters, each as host (a v6 address in brackets) and port.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Masters {
-    pub(super) leader: Option<(String, u16)>,
-    pub(super) all: Vec<(String, u16)>,
-}
+use crate::{InstanceId, Port, Protocol, State, election::Candidates};
 
 /// A framework.
 #[derive(Debug, Clone)]
@@ -37,8 +30,8 @@ pub(super) struct Agent {
     port: Option<u16>,
 }
 
-impl Masters {
-    /// Makes `leader`, and `master` with the instances `master0`, `master1` and so on: those of the list
+impl Candidates {
+    /// Makes, of masters, `leader`, and `master` with the instances `master0`, `master1` and so on: those of the list
     /// in their order, and the leader behind them when it isn't among them.
     pub(super) fn drafts(&self) -> Vec<Draft> {
         let draft = |service: &str, id: String, (host, port): &(String, u16)| {
@@ -170,7 +163,7 @@ mod tests {
 
     /// The masters by their names, as Mesos-DNS's own test has them.
     fn drafts(all: &[&str], leader: &str) -> Vec<String> {
-        let masters = Masters {
+        let masters = Candidates {
             leader: pid(leader).map(|(host, port)| (host.to_owned(), port)),
             all: all.iter().map(|one| place(one)).collect(),
         };

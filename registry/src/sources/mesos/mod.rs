@@ -1,6 +1,6 @@
 //! Mesos: the tasks of all frameworks, as the leading master tells them.
 //!
-//! A run finds the leader (`election`, or the list of the configuration), subscribes to its events
+//! A run finds the leader (by the election of `masters`, or the list of the configuration), subscribes to its events
 //! (`recordio`, `event`) and keeps what is known of the cluster (`cluster`, without I/O), from
 //! which it tells what each event changes. A master that has no such stream is asked for its state
 //! (`picture`) every few seconds. How a task becomes instances is in `task`.
@@ -11,9 +11,9 @@
 mod cluster;
 mod config;
 mod draft;
-mod election;
 mod event;
 mod labels;
+mod masters;
 mod members;
 mod picture;
 mod record;
@@ -27,12 +27,16 @@ use std::{collections::HashMap, convert::Infallible};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{sync::watch, task::JoinSet};
 
-use self::{cluster::Cluster, draft::Making, members::Masters, run::Run, state::States};
+use self::{cluster::Cluster, draft::Making, masters::MASTERS, run::Run, state::States};
 pub use self::{
     config::{Config, IpSource},
     labels::cut_label,
 };
-use crate::{Error, Source, Updates, http::Client};
+use crate::{
+    Error, Source, Updates,
+    election::{self, Candidates},
+    http::Client,
+};
 
 /// Follows the tasks of a Mesos cluster.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ pub struct Mesos {
     config: Config,
     cluster: Cluster,
     /// Who leads; what was known at the end of a run is where the next begins.
-    masters: watch::Sender<Masters>,
+    masters: watch::Sender<Candidates>,
 }
 
 impl From<Config> for Mesos {
@@ -49,7 +53,7 @@ impl From<Config> for Mesos {
             let url = config.master_url(master).ok()?;
             Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
         });
-        let masters = Masters {
+        let masters = Candidates {
             leader: None,
             all: listed.collect(),
         };
@@ -68,9 +72,10 @@ impl Mesos {
         // It ends with the run.
         let mut election = JoinSet::new();
         if let Some(zk) = &config.zk {
-            let (mut ensemble, path) = config::election(zk)?;
+            let (mut ensemble, path) = election::place_of(zk, "/mesos")?;
             ensemble.connect_timeout = config.timeout.get();
-            election.spawn(election::follow(ensemble, path, self.masters.clone()));
+            let follow = election::follow(MASTERS, ensemble, path, self.masters.clone());
+            election.spawn(follow);
         }
         let run = Run {
             config,

@@ -20,13 +20,13 @@ use super::{
     config::Config,
     draft::Making,
     event::Event,
-    members::Masters,
     picture::Picture,
     recordio::Records,
     state::{State, States},
 };
 use crate::{
     Error, Key, Update, Updates,
+    election::{Candidates, Place},
     http::{Body, Failure, Request},
 };
 
@@ -50,7 +50,7 @@ pub(super) struct Run<'a> {
     pub(super) told: HashMap<Thing, Vec<Key>>,
     pub(super) updates: &'a Updates,
     /// Who leads, by the election; the list of the configuration without one.
-    pub(super) masters: watch::Receiver<Masters>,
+    pub(super) masters: watch::Receiver<Candidates>,
     /// Until the first state of this run has been told.
     pub(super) is_new: bool,
 }
@@ -98,7 +98,7 @@ impl Run<'_> {
     }
 
     /// Waits until somebody is known to ask, and returns whom in which order.
-    async fn known_masters(&mut self) -> Result<Masters, Error> {
+    async fn known_masters(&mut self) -> Result<Candidates, Error> {
         let known = self.masters.wait_for(|masters| !masters.all.is_empty());
         let limit = Instant::now() + self.config.timeout.get();
         // What has been waited for counts as seen.
@@ -109,7 +109,7 @@ impl Run<'_> {
     }
 
     /// Subscribes at the leader, which is found by asking all.
-    async fn subscribe(&self, known: &Masters) -> Result<(Url, Subscription), Error> {
+    async fn subscribe(&self, known: &Candidates) -> Result<(Url, Subscription), Error> {
         let mut last: Option<Error> = None;
         let leader = known.leader.iter();
         let others = known
@@ -307,8 +307,8 @@ impl Run<'_> {
     }
 
     /// Returns the masters, of which this one leads.
-    fn masters_with(&self, master: &Url) -> Masters {
-        Masters {
+    fn masters_with(&self, master: &Url) -> Candidates {
+        Candidates {
             leader: place(master),
             all: self.masters.borrow().all.clone(),
         }
@@ -347,7 +347,7 @@ fn key_of(update: &Update) -> Option<&Key> {
     }
 }
 
-fn place(master: &Url) -> Option<(String, u16)> {
+fn place(master: &Url) -> Option<Place> {
     Some((
         master.host_str()?.to_owned(),
         master.port_or_known_default()?,

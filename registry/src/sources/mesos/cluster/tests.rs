@@ -59,7 +59,7 @@ fn line(entry: &Entry) -> String {
 #[test]
 fn a_task_is_at_its_own_address_and_at_its_agents() {
     let mut cluster = Cluster::default();
-    cluster.set_masters(Masters {
+    cluster.set_masters(Candidates {
         leader: Some(("10.0.0.9".to_owned(), 5050)),
         all: vec![("10.0.0.7".to_owned(), 5050)],
     });
