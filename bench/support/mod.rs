@@ -33,11 +33,8 @@ pub(crate) fn entry(service: usize, instance: usize, weight: u16) -> Entry {
     let key = Key::new(format!("/services/s{service}/i{instance}"));
     one.origin.source = Arc::clone(&SOURCE);
     one.origin.path = (&key).into();
-    Entry {
-        key,
-        service: format!("s{service}").parse().expect("is a name"),
-        instances: vec![one],
-    }
+    let service = format!("s{service}").parse().expect("is a name");
+    Entry::new(key, service, vec![one])
 }
 
 /// Makes the records of so many services with so many instances each.

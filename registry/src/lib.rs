@@ -15,6 +15,7 @@
 //! of them look is in `formats/`. What `store/` has is the embedded one: registrations on disk, with
 //! leases.
 
+mod app;
 mod backoff;
 mod clock;
 mod config;
@@ -43,6 +44,7 @@ mod update;
 mod version;
 mod weights;
 
+pub use app::{App, AppCheck, AppPort};
 pub use backoff::Backoff;
 pub use config::Config;
 pub use controls::{Controls, Stopped};

@@ -42,6 +42,7 @@ pub(crate) fn merge<'a>(
     Service {
         name: name.clone(),
         instances: merged.into_values().take(instances_max).collect(),
+        app: None,
         left_out,
         version,
     }

@@ -272,7 +272,7 @@ impl Registry {
         let key = known.map_or(entry.key, |(key, _)| key.clone());
         let named = self.records.get_key_value(&entry.service);
         let service = named.map_or(entry.service, |(name, _)| name.clone());
-        let record = Record::new(source, &key, service, entry.instances);
+        let record = Record::new(source, &key, service, entry.instances).with_app(entry.app);
         if known.is_some_and(|(_, old)| *old == record) {
             // The same to clients; the newer revision is kept for `explain`.
             held.entries.insert(key, record);
@@ -392,10 +392,11 @@ impl Registry {
             self.overlays.remove(&name);
             return self.services.remove(&name).is_some();
         };
-        let instances = records
+        let records = records
             .iter()
-            .filter_map(|(source, key)| self.sources.get(source)?.entries.get(key))
-            .flat_map(|record| record.instances.iter());
+            .filter_map(|(source, key)| self.sources.get(source)?.entries.get(key));
+        let app = records.clone().find_map(|record| record.app.as_ref());
+        let instances = records.flat_map(|record| record.instances.iter());
         let resolve = |host: &str| self.hosts.get(host).map(|host| host.addresses.clone());
         let mut service = merge(
             &name,
@@ -404,6 +405,7 @@ impl Registry {
             self.limits.instances_per_service_max,
             self.version + 1,
         );
+        service.app = app.cloned();
         if let Some(overlay) = self.overlays.get_mut(&name) {
             overlay.lay_over(&mut service);
             if overlay.is_empty() {

@@ -58,6 +58,7 @@ pub fn service_of(name: &str, instances: impl IntoIterator<Item = Instance>) -> 
     Service {
         name: name.parse().expect("a test names a good service"),
         instances,
+        app: None,
         left_out: 0,
         version: 0,
     }

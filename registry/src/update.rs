@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{Instance, ServiceName};
+use crate::{App, Instance, ServiceName};
 
 /// Names one record in its store: a znode's path, an etcd key, a file and a position in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -46,6 +46,20 @@ pub struct Entry {
     pub service: ServiceName,
     /// Its instances; may be empty.
     pub instances: Vec<Instance>,
+    /// The application behind the service, where the record is about that.
+    pub app: Option<Arc<App>>,
+}
+
+impl Entry {
+    /// Creates an entry that says nothing of an application.
+    pub fn new(key: Key, service: ServiceName, instances: Vec<Instance>) -> Self {
+        Self {
+            key,
+            service,
+            instances,
+            app: None,
+        }
+    }
 }
 
 /// Says that one record can't be read.

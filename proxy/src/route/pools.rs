@@ -35,6 +35,7 @@ impl Pools {
             let part = Service {
                 name: service.name.clone(),
                 instances: chosen.cloned().collect(),
+                app: None,
                 left_out: 0,
                 version: service.version,
             };

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::{Instance, Key, ServiceName};
+use crate::{App, Instance, Key, ServiceName};
 
 /// An entry with its instances ready to be shared with snapshots.
 #[derive(Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) service: ServiceName,
     pub(super) instances: Box<[Arc<Instance>]>,
+    pub(super) app: Option<Arc<App>>,
 }
 
 impl Record {
@@ -37,7 +38,13 @@ impl Record {
         Self {
             service,
             instances: instances.into_iter().map(keep).collect(),
+            app: None,
         }
+    }
+
+    /// Adds the application that the entry is about.
+    pub(super) fn with_app(self, app: Option<Arc<App>>) -> Self {
+        Self { app, ..self }
     }
 
     /// Lists the host names that stand where addresses could.

@@ -1,7 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{Exclusion, Health, Reason, State, testing};
+use crate::{App, Exclusion, Health, Reason, State, testing};
 
 fn entry(key: &str, service: &str, hosts: &[&str]) -> Entry {
     let instances = hosts.iter().map(|host| {
@@ -9,11 +9,7 @@ fn entry(key: &str, service: &str, hosts: &[&str]) -> Entry {
         instance.origin.path = key.into();
         instance
     });
-    Entry {
-        key: Key::new(key),
-        service: service.parse().unwrap(),
-        instances: instances.collect(),
-    }
+    Entry::new(Key::new(key), service.parse().unwrap(), instances.collect())
 }
 
 fn refusal(key: &str) -> Refusal {
@@ -375,14 +371,7 @@ fn a_record_that_changes_shares_its_texts_with_what_is_kept() {
         instance.origin.path = (&key).into();
         let service = "web".parse().unwrap();
         let instances = vec![instance];
-        registry.apply(
-            "s",
-            Update::Put(Entry {
-                key,
-                service,
-                instances,
-            }),
-        );
+        registry.apply("s", Update::Put(Entry::new(key, service, instances)));
     }
     let (key, record) = registry.sources["s"].entries.iter().next().unwrap();
     assert!(std::ptr::eq(
@@ -391,4 +380,40 @@ fn a_record_that_changes_shares_its_texts_with_what_is_kept() {
     ));
     let (_, kept) = registry.records.values().flatten().next().unwrap();
     assert!(std::ptr::eq(kept.as_str(), key.as_str()));
+}
+
+#[test]
+fn a_service_has_the_application_of_which_a_record_tells() {
+    let mut registry = Registry::new(0, Limits::default());
+    registry.add_source(&"s".into());
+    let app = |id: &str| {
+        let app = App {
+            id: id.into(),
+            ..App::default()
+        };
+        Some(Arc::new(app))
+    };
+    let with_app = |app| Entry {
+        app,
+        ..entry("/web", "web", &[])
+    };
+    registry.apply(
+        "s",
+        Update::reset(vec![
+            entry("/web/1", "web", &["10.0.0.1"]),
+            with_app(app("/web")),
+        ]),
+    );
+    let published = |registry: &mut Registry| {
+        registry
+            .publish()
+            .map(|new| new.services()["web"].app.clone())
+    };
+    assert_eq!(published(&mut registry), Some(app("/web")));
+    registry.apply("s", Update::Put(with_app(app("/web"))));
+    assert_eq!(published(&mut registry), None);
+    registry.apply("s", Update::Put(with_app(app("/other"))));
+    assert_eq!(published(&mut registry), Some(app("/other")));
+    registry.apply("s", Update::Remove(Key::new("/web")));
+    assert_eq!(published(&mut registry), Some(None));
 }

@@ -385,11 +385,7 @@ fn entry(updates: &Updates, place: &Place, stored: &Stored) -> Result<Entry, Str
         since: Some(stored.since),
     };
     let instance = stored.registration.instance(place.id.clone(), origin)?;
-    Ok(Entry {
-        key,
-        service: place.service.clone(),
-        instances: vec![instance],
-    })
+    Ok(Entry::new(key, place.service.clone(), vec![instance]))
 }
 
 fn refusal(place: &Place, reason: String) -> Refusal {

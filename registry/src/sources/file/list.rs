@@ -107,11 +107,7 @@ impl WrittenService {
                 }),
             }
         }
-        Entry {
-            key,
-            service: name,
-            instances,
-        }
+        Entry::new(key, name, instances)
     }
 }
 

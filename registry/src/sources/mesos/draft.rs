@@ -51,11 +51,7 @@ impl Draft {
         instance.ports = self.ports.into_iter().collect();
         instance.attributes = self.attributes;
         instance.attributes.insert("mesos".into(), self.kind);
-        Update::Put(Entry {
-            key: Key::new(path),
-            service,
-            instances: vec![instance],
-        })
+        Update::Put(Entry::new(Key::new(path), service, vec![instance]))
     }
 }
 

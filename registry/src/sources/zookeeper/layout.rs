@@ -86,11 +86,7 @@ impl Layout {
     pub(super) fn service(&self, name: &str, stat: &Stat) -> Node {
         let key = self.key(name);
         let says = match name.parse() {
-            Ok(service) => Ok(Entry {
-                key,
-                service,
-                instances: Vec::new(),
-            }),
+            Ok(service) => Ok(Entry::new(key, service, Vec::new())),
             Err(error) => Err(refusal(key, error.to_string())),
         };
         Node {
@@ -133,11 +129,11 @@ impl Layout {
             revision: u64::try_from(stat.mzxid).ok(),
             since: u64::try_from(stat.ctime).ok().map(Timestamp::from_millis),
         };
-        Ok(Entry {
-            key: key.clone(),
+        Ok(Entry::new(
+            key.clone(),
             service,
-            instances: formats::parse(self.format, bytes, &record)?,
-        })
+            formats::parse(self.format, bytes, &record)?,
+        ))
     }
 }
 

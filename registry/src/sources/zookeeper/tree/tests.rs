@@ -12,11 +12,11 @@ pub(super) fn node(path: &str, created: i64, modified: i64, port: u16) -> Node {
     let service = path.split('/').next().unwrap();
     Node {
         version: Version { created, modified },
-        says: Ok(Entry {
-            key: Key::new(path),
-            service: service.parse().unwrap(),
-            instances: vec![testing::instance("i", "10.0.0.1", port)],
-        }),
+        says: Ok(Entry::new(
+            Key::new(path),
+            service.parse().unwrap(),
+            vec![testing::instance("i", "10.0.0.1", port)],
+        )),
     }
 }
 
