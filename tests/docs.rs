@@ -101,7 +101,7 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 29] = [
+const TABLES: [(&str, &str); 30] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
@@ -131,6 +131,7 @@ const TABLES: [(&str, &str); 29] = [
     ("[registry]", "## `[registry]`"),
     ("[registry.limits]", "### `[registry.limits]`"),
     ("[sources.NAME.zookeeper]", "### `[sources.NAME.zookeeper]`"),
+    ("[sources.NAME.marathon]", "### `[sources.NAME.marathon]`"),
     ("[sources.NAME.mesos]", "### `[sources.NAME.mesos]`"),
     ("[sources.NAME.file]", "### `[sources.NAME.file]`"),
     ("[sources.NAME.store]", "### `[sources.NAME.store]`"),

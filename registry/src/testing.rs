@@ -150,6 +150,21 @@ impl Told {
         }
     }
 
+    /// Waits for an audit that has found something, and returns how much.
+    ///
+    /// # Panics
+    ///
+    /// As [`Told::next`].
+    pub async fn drift(&mut self) -> u64 {
+        loop {
+            match self.report().await {
+                What::Audited(drift) if drift > 0 => return drift,
+                What::Failed(error) => panic!("the run failed: {error}"),
+                What::Audited(_) | What::Update(_) | What::Stale(_) => {}
+            }
+        }
+    }
+
     /// Stops the run and waits until it has let go of its files.
     pub async fn stop(mut self) {
         self.run.abort();

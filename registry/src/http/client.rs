@@ -161,21 +161,28 @@ impl Client {
         let url = request.url.clone();
         let response = self.send(request).await?;
         let status = response.status;
-        // The server may stop in the middle as well.
-        let read = timeout(self.patience, response.body.collect(bytes_max));
-        let body = match read.await {
-            Ok(body) => body?,
-            Err(_) => {
-                return Err(Failure::new(
-                    &url,
-                    format!("no end within {:?}", self.patience),
-                ));
-            }
-        };
+        let body = self.collect(&url, response, bytes_max).await?;
         match status {
             StatusCode::OK => Ok(body),
             status => Err(Failure::new(&url, told(status, &body))),
         }
+    }
+
+    /// Reads all of an answer from `url`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with a body of more than `bytes_max`.
+    pub(crate) async fn collect(
+        &self,
+        url: &Url,
+        response: Response,
+        bytes_max: usize,
+    ) -> Result<Bytes, Failure> {
+        // The server may stop in the middle as well.
+        let read = timeout(self.patience, response.body.collect(bytes_max));
+        let late = || Failure::new(url, format!("no end within {:?}", self.patience));
+        read.await.map_err(|_| late())?
     }
 
     async fn exchange_now(

@@ -1,6 +1,7 @@
 //! The list of sources: one file and one line each.
 
 pub mod file;
+pub mod marathon;
 pub mod mesos;
 pub mod store;
 pub mod zookeeper;
@@ -53,6 +54,7 @@ macro_rules! sources {
 
 sources! {
     File => file,
+    Marathon => marathon,
     Mesos => mesos,
     Store => store,
     Zookeeper => zookeeper,

@@ -5,7 +5,7 @@ const LABEL_BYTES_MAX: usize = 63;
 
 /// Makes one label: letters in lower case, digits and dashes; dots and underscores become dashes, and
 /// what DNS can't carry is left out. Empty when nothing is left.
-pub(super) fn label(text: &str) -> String {
+pub(crate) fn label(text: &str) -> String {
     let mapped: String = text.chars().filter_map(mapped).collect();
     cut_label(mapped.trim_start_matches('-'), LABEL_BYTES_MAX)
 }

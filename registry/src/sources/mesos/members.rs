@@ -31,8 +31,8 @@ pub(super) struct Agent {
 }
 
 impl Candidates {
-    /// Makes, of masters, `leader`, and `master` with the instances `master0`, `master1` and so on: those of the list
-    /// in their order, and the leader behind them when it isn't among them.
+    /// Makes, of masters, `leader`, and `master` with the instances `master0`, `master1` and so on: those
+    /// of the list in their order, and the leader behind them when it isn't among them.
     pub(super) fn drafts(&self) -> Vec<Draft> {
         let draft = |service: &str, id: String, (host, port): &(String, u16)| {
             let ports = Protocol::ALL.map(|protocol| Port {

@@ -1,9 +1,9 @@
 //! Mesos: the tasks of all frameworks, as the leading master tells them.
 //!
-//! A run finds the leader (by the election of `masters`, or the list of the configuration), subscribes to its events
-//! (`recordio`, `event`) and keeps what is known of the cluster (`cluster`, without I/O), from
-//! which it tells what each event changes. A master that has no such stream is asked for its state
-//! (`picture`) every few seconds. How a task becomes instances is in `task`.
+//! A run finds the leader (by the election of `masters`, or the list of the configuration), subscribes
+//! to its events (`recordio`, `event`) and keeps what is known of the cluster (`cluster`, without
+//! I/O), from which it tells what each event changes. A master that has no such stream is asked for
+//! its state (`picture`) every few seconds. How a task becomes instances is in `task`.
 //!
 //! What is known outlives a run: a new leader learns only by and by what runs where, and until an
 //! agent has spoken to it, its tasks are what they were.
@@ -27,6 +27,7 @@ use std::{collections::HashMap, convert::Infallible};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{sync::watch, task::JoinSet};
 
+pub(crate) use self::labels::label;
 use self::{cluster::Cluster, draft::Making, masters::MASTERS, run::Run, state::States};
 pub use self::{
     config::{Config, IpSource},
