@@ -30,6 +30,8 @@ pub struct Sample {
     pub headers: Vec<(String, String)>,
     /// Who sends it.
     pub client: IpAddr,
+    /// The port that it comes to; 0 when it doesn't matter.
+    pub port: u16,
 }
 
 impl Sample {
@@ -41,6 +43,7 @@ impl Sample {
             path: path.to_owned(),
             headers: Vec::new(),
             client: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
         }
     }
 }
@@ -142,6 +145,7 @@ impl RouteTable {
             .collect();
         let proxies = &self.routes().trusted_proxies;
         let facets = Facets::new(&sample.method, &headers, query, sample.client, proxies);
+        let facets = facets.at_port(sample.port);
         let normal = route::path::normalize(path, self.routes().path);
         let (path, refusal) = match &normal {
             Ok(normal) => (&**normal, None),
@@ -150,10 +154,7 @@ impl RouteTable {
         let matched = self
             .find(&host, path, &facets)
             .filter(|_| refusal.is_none());
-        let used = match matched {
-            Some(Matched::Rule(rule)) => Some(rule),
-            _ => None,
-        };
+        let used = matched.and_then(Matched::rule);
         let rules = self.routes().rules().iter();
         let mut explanation = Explanation {
             version: self.version(),
@@ -310,6 +311,9 @@ fn reason(
     path: &str,
     facets: &Facets<'_>,
 ) -> &'static str {
+    if !rule.is_at(facets.port) {
+        return "the port is another one";
+    }
     if !rule.host.matches(host) {
         return "the host is another one";
     }
@@ -317,7 +321,7 @@ fn reason(
         return "the path is another one";
     }
     let conditions = rule.conditions.as_ref();
-    if let Some(reason) = conditions.and_then(|conditions| conditions.failed(facets)) {
+    if let Some(reason) = conditions.and_then(|conditions| conditions.failed(host, path, facets)) {
         return reason;
     }
     match used {

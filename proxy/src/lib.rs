@@ -62,7 +62,7 @@ pub use config::{
     Ejection, EncodedSlash, HeaderEdits, Limits, Listener, Locality, Mirror, PathParameters,
     PathRules, Percent, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteLimits,
     RouteRetries, RouteTimeouts, SameSite, Scheme, ServiceOptions, ServicePolicy, Share,
-    StatusRange, Statuses, Sticky, Subset, Timeouts, Told, ValueMatch,
+    StatusRange, Statuses, Sticky, Subset, Timeouts, Told, Unless, ValueMatch,
 };
 pub use drains::{DrainPhase, DrainState, Drains};
 pub use endpoint::Endpoint;

@@ -61,7 +61,7 @@ struct Explained {
 }
 
 /// Explains where a request for `host` and `path` goes; `method`, `query`, `header` (any number of them,
-/// as `Name: value`) and `client` say more of it.
+/// as `Name: value`), `client` and `port` say more of it.
 pub(super) async fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Problem> {
     let sample = sample(query).map_err(Problem::bad_request)?;
     let snapshot = admin.controls.snapshot();
@@ -95,6 +95,10 @@ fn sample(query: &Query) -> Result<Sample, String> {
     if let Some(client) = query.value("client") {
         let address = client.parse();
         sample.client = address.map_err(|_| format!("`{client}` is not an address"))?;
+    }
+    if let Some(port) = query.value("port") {
+        let number = port.parse();
+        sample.port = number.map_err(|_| format!("`{port}` is not a port"))?;
     }
     Ok(sample)
 }

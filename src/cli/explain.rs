@@ -63,11 +63,13 @@ fn route_path(text: &str, request: &Request) -> Result<String, Failure> {
     );
     let one = |name, value: Option<&str>| value.map(|value| (name, value.to_owned()));
     let headers = request.headers.iter();
+    let port = url.port_or_known_default();
     let more = one("query", url.query())
         .into_iter()
         .chain(one("method", request.method.as_deref()))
         .chain(headers.map(|header| ("header", header.clone())))
-        .chain(one("client", request.from.as_deref()));
+        .chain(one("client", request.from.as_deref()))
+        .chain(port.map(|port| ("port", port.to_string())));
     for (name, value) in more {
         path.push_str(&format!("&{name}={}", encode(&value)));
     }
@@ -142,7 +144,7 @@ mod tests {
         let plain = Request::default();
         assert_eq!(
             route_path("http://shop.example.com:8080/a b", &plain).unwrap(),
-            "/v1/explain/route?host=shop.example.com&path=%2Fa%2520b"
+            "/v1/explain/route?host=shop.example.com&path=%2Fa%2520b&port=8080"
         );
         let request = Request {
             method: Some("PUT".to_owned()),
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!(
             route_path("http://x/?a=b", &request).unwrap(),
             "/v1/explain/route?host=x&path=%2F&query=a%3Db&method=PUT&header=x-a%3A+b\
-             &client=10.0.0.1"
+             &client=10.0.0.1&port=80"
         );
     }
 }

@@ -28,7 +28,7 @@ pub use self::{
     retries::{Retries, Statuses},
     route::{
         HeaderEdits, Mirror, Percent, Redirect, Respond, Rewrite, Route, RouteLimits, RouteRetries,
-        RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, ValueMatch,
+        RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, Unless, ValueMatch,
     },
     service::{
         Check, CheckKind, CircuitLimits, Ejection, ServiceOptions, ServicePolicy, StatusRange, Told,

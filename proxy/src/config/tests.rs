@@ -149,6 +149,10 @@ fn problems_of_matching_are_found() {
         service = "x"
         [[routes]]
         query = [{ name = "a", regex = "[" }]
+        [[routes]]
+        ports = [80, 0]
+        unless = [{}, { host = "a:1", methods = ["get"] }, { path_regex = "(" }]
+        service = "x"
     "#;
     assert_eq!(
         problems(text),
@@ -167,6 +171,11 @@ fn problems_of_matching_are_found() {
              `present`",
             "routes[5].query[0].regex: `[`: unclosed character class",
             "routes[5]: a route has just one of `service`, `split`, `redirect` and `respond`",
+            "routes[6].ports[1]: `0` is not a port",
+            "routes[6].unless[0]: it says nothing, and so no request would be left",
+            "routes[6].unless[1].host: `a:1` has a port, which routes don't look at",
+            "routes[6].unless[1].methods[0]: `get` is not in upper case, as methods are",
+            "routes[6].unless[2].path_regex: `(`: unclosed group",
         ]
     );
 }

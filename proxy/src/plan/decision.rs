@@ -89,7 +89,8 @@ pub(super) fn decide<'b>(
         request.target.query(),
         sender.address,
         &table.routes().trusted_proxies,
-    );
+    )
+    .at_port(sender.port);
     match table.find(request.host, &path, &facets) {
         None => (None, Err(unknown(table, Error::UnknownHost))),
         Some(Matched::Named(pool)) if pool.is_empty() => (None, Err(Error::NoInstance)),

@@ -3,8 +3,11 @@
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
-use super::{facets::Facets, pattern::regex};
-use crate::config;
+use super::{
+    facets::Facets,
+    pattern::{HostPattern, PathPattern, regex},
+};
+use crate::config::{self, PathRules, Unless};
 
 /// Holds a route's conditions, all of which must hold.
 #[derive(Debug)]
@@ -15,6 +18,17 @@ pub(crate) struct Conditions {
     query: Box<[Wanted]>,
     /// Any of these networks; all when there are none.
     clients: Box<[IpNet]>,
+    /// None of these.
+    unless: Box<[Exception]>,
+}
+
+/// Says which requests a route isn't for.
+#[derive(Debug)]
+struct Exception {
+    config: Unless,
+    host: HostPattern,
+    path: PathPattern,
+    conditions: Option<Box<Conditions>>,
 }
 
 /// Says what the values of one header or parameter should be.
@@ -43,7 +57,10 @@ impl Conditions {
     /// # Errors
     ///
     /// Returns the key and what is wrong with its value.
-    pub(crate) fn of(route: &config::Route) -> Result<Option<Box<Self>>, (String, String)> {
+    pub(crate) fn of(
+        route: &config::Route,
+        rules: PathRules,
+    ) -> Result<Option<Box<Self>>, (String, String)> {
         let wanted = |key: &str, all: &[config::ValueMatch]| -> Result<Box<[Wanted]>, _> {
             let all = all.iter().enumerate().map(|(at, one)| {
                 let within =
@@ -61,6 +78,7 @@ impl Conditions {
             headers: wanted("headers", &route.headers)?,
             query: wanted("query", &route.query)?,
             clients: route.clients.iter().map(IpNet::trunc).collect(),
+            unless: Exception::all_of(route, rules)?,
         };
         Ok((conditions.count() > 0).then(|| Box::new(conditions)))
     }
@@ -71,15 +89,23 @@ impl Conditions {
             + self.headers.len()
             + self.query.len()
             + usize::from(!self.clients.is_empty())
+            + self.unless.len()
     }
 
     /// Tells whether all hold.
-    pub(crate) fn hold(&self, facets: &Facets<'_>) -> bool {
-        self.failed(facets).is_none()
+    ///
+    /// `host` is in lower case, `path` in its normal form.
+    pub(crate) fn hold(&self, host: &str, path: &str, facets: &Facets<'_>) -> bool {
+        self.failed(host, path, facets).is_none()
     }
 
     /// Names the first kind of condition that doesn't hold.
-    pub(crate) fn failed(&self, facets: &Facets<'_>) -> Option<&'static str> {
+    pub(crate) fn failed(
+        &self,
+        host: &str,
+        path: &str,
+        facets: &Facets<'_>,
+    ) -> Option<&'static str> {
         let mut methods = self.methods.iter();
         if !self.methods.is_empty() && !methods.any(|one| **one == *facets.method) {
             return Some("the method is another one");
@@ -100,6 +126,10 @@ impl Conditions {
         if !self.clients.is_empty() && !self.clients.iter().any(client) {
             return Some("the client is in another network");
         }
+        let mut unless = self.unless.iter();
+        if unless.any(|one| one.is_for(host, path, facets)) {
+            return Some("one of `unless` is for it");
+        }
         None
     }
 
@@ -118,10 +148,41 @@ impl Conditions {
             let mut ours = ours.iter();
             ours.all(|one| theirs.iter().any(|other| one.follows_from(other)))
         };
+        let mut unless = self.unless.iter();
+        let unless = unless.all(|one| other.unless.iter().any(|two| one.config == two.config));
         methods
             && clients
+            && unless
             && follow(&self.headers, &other.headers)
             && follow(&self.query, &other.query)
+    }
+}
+
+impl Exception {
+    fn all_of(route: &config::Route, rules: PathRules) -> Result<Box<[Self]>, (String, String)> {
+        let all = route.unless.iter().enumerate().map(|(at, one)| {
+            let within = |key: &str| match key {
+                "" => format!("unless[{at}]"),
+                key => format!("unless[{at}].{key}"),
+            };
+            let route = one.as_route();
+            let path = PathPattern::of(&route, rules);
+            let conditions = Conditions::of(&route, rules);
+            Ok(Self {
+                config: one.clone(),
+                host: HostPattern::of(&route),
+                path: path.map_err(|(key, reason)| (within(key), reason))?,
+                conditions: conditions.map_err(|(key, reason)| (within(&key), reason))?,
+            })
+        });
+        all.collect()
+    }
+
+    fn is_for(&self, host: &str, path: &str, facets: &Facets<'_>) -> bool {
+        let conditions = self.conditions.as_deref();
+        self.host.matches(host)
+            && self.path.matches(path)
+            && conditions.is_none_or(|conditions| conditions.hold(host, path, facets))
     }
 }
 

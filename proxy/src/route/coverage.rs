@@ -25,7 +25,8 @@ pub(crate) fn covered(config: &Config) -> Vec<Covered> {
     let mut found: Vec<_> = (0..)
         .zip(rules)
         .filter_map(|(rank, rule)| {
-            let before = routes.index().covering(&rule.host, &rule.path).into_iter();
+            let before = routes.covering(&rule.ports, &rule.host, &rule.path);
+            let before = before.into_iter();
             let before = before
                 .filter(|other| *other < rank)
                 .map(|other| &rules[other as usize]);
@@ -51,7 +52,8 @@ fn includes(rule: &Rule, other: &Rule) -> bool {
 }
 
 fn is_same(a: &Rule, b: &Rule) -> bool {
-    a.host == b.host
+    a.ports == b.ports
+        && a.host == b.host
         && a.path == b.path
         && a.conditions_count() == b.conditions_count()
         && includes(a, b)

@@ -14,6 +14,8 @@ use smallvec::SmallVec;
 #[derive(Debug)]
 pub(crate) struct Facets<'a> {
     pub(crate) method: &'a str,
+    /// The port that the client has connected to.
+    pub(crate) port: u16,
     pub(crate) headers: &'a [Header<'a>],
     pub(crate) query: Option<&'a str>,
     /// Who has connected.
@@ -27,7 +29,7 @@ pub(crate) struct Facets<'a> {
 type Parameters<'a> = SmallVec<[(Cow<'a, [u8]>, Cow<'a, [u8]>); 4]>;
 
 impl<'a> Facets<'a> {
-    /// Shows a request from `peer`.
+    /// Shows a request from `peer`; the port is unknown until [`Facets::at_port`] says it.
     pub(crate) fn new(
         method: &'a str,
         headers: &'a [Header<'a>],
@@ -37,6 +39,7 @@ impl<'a> Facets<'a> {
     ) -> Self {
         Self {
             method,
+            port: 0,
             headers,
             query,
             peer,
@@ -44,6 +47,11 @@ impl<'a> Facets<'a> {
             client: OnceCell::new(),
             parameters: OnceCell::new(),
         }
+    }
+
+    /// Says to which port the client has connected.
+    pub(crate) fn at_port(self, port: u16) -> Self {
+        Self { port, ..self }
     }
 
     /// Lists the values of all lines with this name.

@@ -59,16 +59,16 @@ struct Prefixes {
 }
 
 impl Index {
-    /// Builds the index of all rules, which stand in their order.
-    pub(crate) fn build(rules: &[Rule]) -> Self {
+    /// Builds the index of some rules, which stand in their order.
+    pub(crate) fn build(rules: Vec<(Rank, &Rule)>) -> Self {
         let mut index = Self {
             mixed: rules
                 .first()
                 .zip(rules.last())
-                .is_some_and(|(first, last)| first.priority != last.priority),
+                .is_some_and(|((_, first), (_, last))| first.priority != last.priority),
             ..Self::default()
         };
-        for (rank, rule) in (0..).zip(rules) {
+        for (rank, rule) in rules {
             let paths = match &rule.host {
                 HostPattern::Exact(host) => index.exact.entry(host.clone()).or_default(),
                 HostPattern::Below(host) => {

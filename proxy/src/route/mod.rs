@@ -50,6 +50,16 @@ pub(crate) enum Matched<'t> {
     Named(&'t Arc<Pool>),
 }
 
+impl<'t> Matched<'t> {
+    /// Returns the route, if it is one.
+    pub(crate) fn rule(self) -> Option<&'t Rule> {
+        match self {
+            Self::Rule(rule) => Some(rule),
+            Self::Named(_) => None,
+        }
+    }
+}
+
 impl RouteTable {
     /// Builds the table of a snapshot; endpoints that `previous` has too keep their counters.
     ///

@@ -7,7 +7,12 @@ use ipnet::IpNet;
 use registry::{Instance, ServiceName};
 use smallvec::SmallVec;
 
-use super::{facets::Facets, index::Index, rule::Rule};
+use super::{
+    facets::Facets,
+    index::{Index, Rank},
+    pattern::{HostPattern, PathPattern},
+    rule::Rule,
+};
 use crate::{
     Balancer, CircuitLimits, Config, Distance, Locality,
     config::{self, PathRules, Subset},
@@ -21,7 +26,10 @@ pub(crate) struct Routes {
     pub(crate) all: Vec<config::Route>,
     /// In the order in which they are used.
     rules: Vec<Rule>,
+    /// Those for all ports.
     index: Index,
+    /// Those for some ports, by these.
+    by_port: HashMap<u16, Index, RandomState>,
     /// What the pools of services are asked for.
     wants: HashMap<ServiceName, Wants, RandomState>,
     /// What all other services' pools are asked for.
@@ -72,7 +80,8 @@ impl Routes {
         }
         Self {
             all: config.routes.clone(),
-            index: Index::build(&rules),
+            index: Index::build(ranked(&rules, |rule| rule.ports.is_empty())),
+            by_port: by_port(&rules),
             rules,
             wants,
             wants_of_others,
@@ -114,8 +123,24 @@ impl Routes {
         &self.rules
     }
 
-    pub(super) fn index(&self) -> &Index {
-        &self.index
+    /// Lists the rules that are for all that another one is for, as far as that is easy to tell from
+    /// ports, hosts and paths.
+    pub(super) fn covering(
+        &self,
+        ports: &[u16],
+        host: &HostPattern,
+        path: &PathPattern,
+    ) -> Vec<Rank> {
+        let mut ranks = self.index.covering(host, path);
+        if let Some(index) = ports.first().and_then(|port| self.by_port.get(port)) {
+            let all = index.covering(host, path).into_iter();
+            let is_at = |rank: &Rank| {
+                let other = &self.rules[*rank as usize];
+                ports.iter().all(|port| other.is_at(*port))
+            };
+            ranks.extend(all.filter(is_at));
+        }
+        ranks
     }
 
     /// Returns what routes want of a service.
@@ -130,9 +155,15 @@ impl Routes {
         if self.rules.is_empty() {
             return None;
         }
-        let rule = |rank| &self.rules[rank as usize];
-        let found = self.index.find(host, path, |rank| rule(rank).holds(facets));
-        found.map(rule)
+        let rule = |rank: Rank| &self.rules[rank as usize];
+        let find =
+            |index: &Index| index.find(host, path, |rank| rule(rank).holds(host, path, facets));
+        let found = find(&self.index);
+        if self.by_port.is_empty() {
+            return found.map(rule);
+        }
+        let at_port = self.by_port.get(&facets.port).and_then(find);
+        at_port.into_iter().chain(found).min().map(rule)
     }
 
     /// Lists the services that a host may name: without a domain that it ends in, then as it is.
@@ -161,6 +192,26 @@ impl Wants {
             self.subsets.len() - 1
         })
     }
+}
+
+/// Gives those rules that are wanted with their places among all.
+fn ranked(rules: &[Rule], wanted: impl Fn(&Rule) -> bool) -> Vec<(Rank, &Rule)> {
+    let ranked = (0..).zip(rules);
+    ranked.filter(|(_, rule)| wanted(rule)).collect()
+}
+
+/// Makes an index for each port that rules name.
+fn by_port(rules: &[Rule]) -> HashMap<u16, Index, RandomState> {
+    let mut ranked: HashMap<u16, Vec<_>, RandomState> = HashMap::default();
+    for (rank, rule) in (0..).zip(rules) {
+        for port in &rule.ports {
+            ranked.entry(*port).or_default().push((rank, rule));
+        }
+    }
+    let ranked = ranked.into_iter();
+    ranked
+        .map(|(port, rules)| (port, Index::build(rules)))
+        .collect()
 }
 
 /// Puts the domains into the form in which hosts are compared, the longest first.

@@ -22,6 +22,8 @@ pub(crate) struct Rule {
     /// What it is called in metrics and logs: its name, or its place such as `routes[3]`.
     pub(crate) label: Arc<str>,
     pub(crate) priority: i32,
+    /// The ports that it is for; all when there are none.
+    pub(crate) ports: Box<[u16]>,
     pub(crate) host: HostPattern,
     pub(crate) path: PathPattern,
     pub(crate) conditions: Option<Box<Conditions>>,
@@ -55,8 +57,9 @@ impl Rule {
                 None => format!("routes[{place}]").into(),
             },
             priority: route.priority,
+            ports: route.ports.as_slice().into(),
             host: HostPattern::of(route),
-            conditions: Conditions::of(route).ok()?,
+            conditions: Conditions::of(route, rules).ok()?,
             action: Action::of(route, prefix)?,
             path,
             balancer: route.balancer.unwrap_or(balancer),
@@ -77,7 +80,8 @@ impl Rule {
     }
 
     /// Returns what the rule that is used rather than another one has less of: first the priority
-    /// counts, then the host, the path, the number of conditions, and the place.
+    /// counts, then whether it is for some ports, the host, the path, the number of conditions, and the
+    /// place.
     pub(super) fn order(&self) -> impl Ord + use<> {
         (Reverse(self.priority), self.specificity(), self.place)
     }
@@ -90,7 +94,8 @@ impl Rule {
 
     fn specificity(&self) -> impl Ord + use<> {
         let conditions = Reverse(self.conditions_count());
-        (self.host.order(), self.path.order(), conditions)
+        let for_all = self.ports.is_empty();
+        (for_all, self.host.order(), self.path.order(), conditions)
     }
 
     pub(super) fn conditions_count(&self) -> usize {
@@ -98,9 +103,14 @@ impl Rule {
         conditions.map_or(0, |conditions| conditions.count())
     }
 
+    /// Tells whether it is for requests that come to a port.
+    pub(crate) fn is_at(&self, port: u16) -> bool {
+        self.ports.is_empty() || self.ports.contains(&port)
+    }
+
     /// Tells whether its further conditions hold.
-    pub(crate) fn holds(&self, facets: &Facets<'_>) -> bool {
+    pub(crate) fn holds(&self, host: &str, path: &str, facets: &Facets<'_>) -> bool {
         let conditions = self.conditions.as_deref();
-        conditions.is_none_or(|conditions| conditions.hold(facets))
+        conditions.is_none_or(|conditions| conditions.hold(host, path, facets))
     }
 }

@@ -53,10 +53,7 @@ fn name(matched: Matched<'_>) -> &str {
 }
 
 fn rule(matched: Option<Matched<'_>>) -> Option<&Rule> {
-    match matched? {
-        Matched::Rule(rule) => Some(rule),
-        Matched::Named(_) => None,
-    }
+    matched.and_then(Matched::rule)
 }
 
 #[test]
@@ -280,6 +277,8 @@ fn all_kinds(paths_per_host: usize) -> String {
         "methods = ['GET']",
         "methods = ['PUT']\npriority = 1",
         "methods = ['PUT']\nheaders = [{ name = 'a', present = false }]",
+        "unless = [{ path_prefix = '/a/b' }, { host = 'b', methods = ['GET'] }]",
+        "ports = [8080]",
     ];
     let mut text = String::new();
     for (n, conditions) in conditions.into_iter().enumerate() {
@@ -314,17 +313,21 @@ fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
             .iter()
             .flat_map(|host| paths.map(|path| (*host, path)))
         {
-            for method in methods {
+            for (method, port) in methods.into_iter().flat_map(|one| [(one, 80), (one, 8080)]) {
                 let facets = Facets::new(method, &[], None, [127, 0, 0, 1].into(), &[]);
+                let facets = facets.at_port(port);
                 let found = rule(table.find(host, path, &facets));
                 let matches = |rule: &&Rule| {
-                    rule.host.matches(host) && rule.path.matches(path) && rule.holds(&facets)
+                    rule.is_at(port)
+                        && rule.host.matches(host)
+                        && rule.path.matches(path)
+                        && rule.holds(host, path, &facets)
                 };
                 let first = rules.iter().find(matches);
                 assert_eq!(
                     found.map(|rule| rule.place),
                     first.map(|rule| rule.place),
-                    "{method} {host} {path}"
+                    "{method} {host} {path} {port}"
                 );
                 let is_used =
                     |one: &coverage::Covered| first.is_some_and(|rule| rule.place == one.place);
@@ -392,6 +395,37 @@ fn conditions_are_looked_at_in_lines_query_and_address() {
 }
 
 #[test]
+fn a_route_is_for_the_ports_that_it_names_and_not_for_its_exceptions() {
+    let table = table_of(
+        "[[routes]]\nhost = 'shop'\nservice = 'shop'\n\
+         [[routes]]\nports = [9000, 9001]\nservice = 'api'\n\
+         [[routes]]\nports = [9001]\nhost = 'shop'\nunless = [{ path_prefix = '/x' },\
+         { clients = ['10.0.0.0/8'], methods = ['PUT'] }]\nservice = 'inner'",
+    );
+    let near = [10, 0, 0, 1].into();
+    for (method, port, host, path, peer, expected) in [
+        ("GET", 80, "shop", "/", near, Some("shop")),
+        ("GET", 80, "other", "/", near, None),
+        ("GET", 9000, "shop", "/", near, Some("api")),
+        ("GET", 9001, "shop", "/", near, Some("inner")),
+        ("GET", 9001, "shop", "/x/y", near, Some("api")),
+        ("PUT", 9001, "shop", "/", near, Some("api")),
+        (
+            "PUT",
+            9001,
+            "shop",
+            "/",
+            [11, 0, 0, 1].into(),
+            Some("inner"),
+        ),
+    ] {
+        let facets = Facets::new(method, &[], None, peer, &[]).at_port(port);
+        let found = table.find(host, path, &facets).map(name);
+        assert_eq!(found, expected, "{method} {port} {host} {path} {peer}");
+    }
+}
+
+#[test]
 fn rules_that_cover_a_pattern_are_found_by_host_and_path() {
     let table = table_of(&all_kinds(40));
     let rules = table.routes().rules();
@@ -400,7 +434,7 @@ fn rules_that_cover_a_pattern_are_found_by_host_and_path() {
             HostPattern::Exact(host.into()),
             PathPattern::Exact(path.into()),
         );
-        let ranks = table.routes().index().covering(&host, &path).into_iter();
+        let ranks = table.routes().covering(&[], &host, &path).into_iter();
         let mut places: Vec<_> = ranks.map(|rank| rules[rank as usize].place).collect();
         places.sort_unstable();
         places
@@ -408,7 +442,7 @@ fn rules_that_cover_a_pattern_are_found_by_host_and_path() {
     for (host, path) in [("a.b.c", "/a/b"), ("x.b.c", "/a/7/x"), ("q", "/a")] {
         let matching = rules
             .iter()
-            .filter(|rule| rule.host.matches(host) && rule.path.matches(path));
+            .filter(|rule| rule.is_at(80) && rule.host.matches(host) && rule.path.matches(path));
         let mut places: Vec<_> = matching.map(|rule| rule.place).collect();
         places.sort_unstable();
         assert_eq!(covering(host, path), places, "{host}{path}");

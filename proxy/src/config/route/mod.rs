@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
     limits::RouteLimits,
-    matching::ValueMatch,
+    matching::{Unless, ValueMatch},
     mirror::{Mirror, Percent},
     retries::RouteRetries,
     rewrite::{HeaderEdits, Rewrite},
@@ -35,6 +35,9 @@ pub struct Route {
     /// The higher one goes before all else that makes a route the one to be used; 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i32,
+    /// The ports that clients connect to; any when left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
     /// The host, `shop.example.com`, or all hosts below one, `*.example.com`; any host when left
     /// out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +63,9 @@ pub struct Route {
     /// The networks of the clients; any when left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<IpNet>,
+    /// Which requests it isn't for, although all of the above holds for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unless: Vec<Unless>,
     /// The service that gets the requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
@@ -143,7 +149,7 @@ impl Route {
         if let Err((key, reason)) = route::pattern::PathPattern::of(self, rules) {
             problems.push(Problem::new(key, reason));
         }
-        problems.extend(self.matching_problems());
+        problems.extend(self.matching_problems(rules));
         problems.extend(self.action_problems());
         problems.extend(self.mirror_problems());
         problems.extend(self.rewrite_problems());
