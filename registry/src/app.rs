@@ -1,10 +1,53 @@
-//! The application behind a service, as its orchestrator describes it.
+//! What is said of a service besides its instances: the application behind it, and who is sent to it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
 use crate::{Protocol, ServiceName};
+
+/// Holds what is said of a service besides its instances, for those who make routes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct About {
+    /// The application behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<Arc<App>>,
+    /// Which requests it is to get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Arc<AppRule>>,
+}
+
+impl About {
+    /// Says nothing.
+    pub const NOTHING: Self = Self {
+        app: None,
+        rule: None,
+    };
+
+    /// Adds what another record says, where this one says nothing.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        Self {
+            app: self.app.or_else(|| other.app.clone()),
+            rule: self.rule.or_else(|| other.rule.clone()),
+        }
+    }
+}
+
+/// Says which requests an application is to get, as somebody has written it down in a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AppRule {
+    /// The application, such as `/group/web`.
+    pub id: Arc<str>,
+    /// Which requests, in the words of HAProxy's ACLs.
+    pub acl: Arc<str>,
+    /// All that is written with it, the ACL among it; nothing in the oldest form.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<Arc<str>, Arc<str>>,
+    /// The record.
+    pub path: Arc<str>,
+    /// The source.
+    pub source: Arc<str>,
+}
 
 /// Describes an application whose tasks are the instances of services.
 ///

@@ -44,7 +44,7 @@ mod update;
 mod version;
 mod weights;
 
-pub use app::{App, AppCheck, AppPort};
+pub use app::{About, App, AppCheck, AppPort, AppRule};
 pub use backoff::Backoff;
 pub use config::Config;
 pub use controls::{Controls, Stopped};

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Addresses, Instance, InstanceId, Service, ServiceName};
+use crate::{About, Addresses, Instance, InstanceId, Service, ServiceName};
 
 /// Merges instances of one service, given in order of their source and record.
 ///
@@ -42,7 +42,7 @@ pub(crate) fn merge<'a>(
     Service {
         name: name.clone(),
         instances: merged.into_values().take(instances_max).collect(),
-        app: None,
+        about: About::NOTHING,
         left_out,
         version,
     }

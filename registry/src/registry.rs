@@ -12,7 +12,7 @@ use std::{
 use imbl::OrdMap;
 
 use crate::{
-    Addresses, Entry, InstanceId, Key, Limits, Observation, Refusal, Service, ServiceName,
+    About, Addresses, Entry, InstanceId, Key, Limits, Observation, Refusal, Service, ServiceName,
     Snapshot, Update, merge::merge,
 };
 use overlay::Overlay;
@@ -272,7 +272,7 @@ impl Registry {
         let key = known.map_or(entry.key, |(key, _)| key.clone());
         let named = self.records.get_key_value(&entry.service);
         let service = named.map_or(entry.service, |(name, _)| name.clone());
-        let record = Record::new(source, &key, service, entry.instances).with_app(entry.app);
+        let record = Record::new(source, &key, service, entry.instances).with(entry.about);
         if known.is_some_and(|(_, old)| *old == record) {
             // The same to clients; the newer revision is kept for `explain`.
             held.entries.insert(key, record);
@@ -395,7 +395,8 @@ impl Registry {
         let records = records
             .iter()
             .filter_map(|(source, key)| self.sources.get(source)?.entries.get(key));
-        let app = records.clone().find_map(|record| record.app.as_ref());
+        let all = records.clone().map(|record| &record.about);
+        let about = all.fold(About::NOTHING, About::or);
         let instances = records.flat_map(|record| record.instances.iter());
         let resolve = |host: &str| self.hosts.get(host).map(|host| host.addresses.clone());
         let mut service = merge(
@@ -405,7 +406,7 @@ impl Registry {
             self.limits.instances_per_service_max,
             self.version + 1,
         );
-        service.app = app.cloned();
+        service.about = about;
         if let Some(overlay) = self.overlays.get_mut(&name) {
             overlay.lay_over(&mut service);
             if overlay.is_empty() {

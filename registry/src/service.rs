@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{App, Instance, InstanceId, ServiceName};
+use crate::{About, Instance, InstanceId, ServiceName};
 
 /// Holds all instances of one name, from all sources; shared between snapshots while nothing changes.
 ///
@@ -15,9 +15,9 @@ pub struct Service {
     pub name: ServiceName,
     /// Sorted by id, and each id once.
     pub instances: Vec<Arc<Instance>>,
-    /// The application behind it, where a source tells of one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub app: Option<Arc<App>>,
+    /// What is said of it besides.
+    #[serde(flatten)]
+    pub about: About,
     /// How many instances are left out because of the limit `instances_per_service_max`.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: usize,
@@ -27,8 +27,8 @@ pub struct Service {
 
 impl PartialEq for Service {
     fn eq(&self, other: &Self) -> bool {
-        (&self.name, &self.instances, &self.app, self.left_out)
-            == (&other.name, &other.instances, &other.app, other.left_out)
+        (&self.name, &self.instances, &self.about, self.left_out)
+            == (&other.name, &other.instances, &other.about, other.left_out)
     }
 }
 

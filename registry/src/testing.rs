@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
 use crate::{
-    Instance, InstanceId, Origin, Port, Reports, Service, Snapshot, Source, Update, What, channel,
+    About, Instance, InstanceId, Origin, Port, Reports, Service, Snapshot, Source, Update, What,
+    channel,
 };
 
 /// How long a test waits for something that should come at once.
@@ -58,7 +59,7 @@ pub fn service_of(name: &str, instances: impl IntoIterator<Item = Instance>) -> 
     Service {
         name: name.parse().expect("a test names a good service"),
         instances,
-        app: None,
+        about: About::NOTHING,
         left_out: 0,
         version: 0,
     }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{App, Instance, ServiceName};
+use crate::{About, Instance, ServiceName};
 
 /// Names one record in its store: a znode's path, an etcd key, a file and a position in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -46,18 +46,18 @@ pub struct Entry {
     pub service: ServiceName,
     /// Its instances; may be empty.
     pub instances: Vec<Instance>,
-    /// The application behind the service, where the record is about that.
-    pub app: Option<Arc<App>>,
+    /// What it says of the service itself.
+    pub about: About,
 }
 
 impl Entry {
-    /// Creates an entry that says nothing of an application.
+    /// Creates an entry that says nothing of the service itself.
     pub fn new(key: Key, service: ServiceName, instances: Vec<Instance>) -> Self {
         Self {
             key,
             service,
             instances,
-            app: None,
+            about: About::NOTHING,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::Service;
+use registry::{About, Service};
 
 use super::routes::Routes;
 use crate::{circuit::Circuit, config::Subset, pool::Pool};
@@ -35,7 +35,7 @@ impl Pools {
             let part = Service {
                 name: service.name.clone(),
                 instances: chosen.cloned().collect(),
-                app: None,
+                about: About::NOTHING,
                 left_out: 0,
                 version: service.version,
             };

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::{App, Instance, Key, ServiceName};
+use crate::{About, Instance, Key, ServiceName};
 
 /// An entry with its instances ready to be shared with snapshots.
 #[derive(Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) service: ServiceName,
     pub(super) instances: Box<[Arc<Instance>]>,
-    pub(super) app: Option<Arc<App>>,
+    pub(super) about: About,
 }
 
 impl Record {
@@ -38,13 +38,13 @@ impl Record {
         Self {
             service,
             instances: instances.into_iter().map(keep).collect(),
-            app: None,
+            about: About::NOTHING,
         }
     }
 
-    /// Adds the application that the entry is about.
-    pub(super) fn with_app(self, app: Option<Arc<App>>) -> Self {
-        Self { app, ..self }
+    /// Adds what the entry says of the service itself.
+    pub(super) fn with(self, about: About) -> Self {
+        Self { about, ..self }
     }
 
     /// Lists the host names that stand where addresses could.

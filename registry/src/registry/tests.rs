@@ -1,7 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{App, Exclusion, Health, Reason, State, testing};
+use crate::{App, AppRule, Exclusion, Health, Reason, State, testing};
 
 fn entry(key: &str, service: &str, hosts: &[&str]) -> Entry {
     let instances = hosts.iter().map(|host| {
@@ -383,37 +383,48 @@ fn a_record_that_changes_shares_its_texts_with_what_is_kept() {
 }
 
 #[test]
-fn a_service_has_the_application_of_which_a_record_tells() {
+fn a_service_is_about_what_its_records_say() {
     let mut registry = Registry::new(0, Limits::default());
-    registry.add_source(&"s".into());
+    registry.add_source(&"a".into());
+    registry.add_source(&"b".into());
     let app = |id: &str| {
         let app = App {
             id: id.into(),
             ..App::default()
         };
-        Some(Arc::new(app))
+        About {
+            app: Some(Arc::new(app)),
+            rule: None,
+        }
     };
-    let with_app = |app| Entry {
-        app,
+    let rule = AppRule {
+        id: "/web".into(),
+        acl: "path /".into(),
+        config: BTreeMap::new(),
+        path: "/rules/web".into(),
+        source: "b".into(),
+    };
+    let rule = About {
+        app: None,
+        rule: Some(Arc::new(rule)),
+    };
+    let with = |about| Entry {
+        about,
         ..entry("/web", "web", &[])
     };
-    registry.apply(
-        "s",
-        Update::reset(vec![
-            entry("/web/1", "web", &["10.0.0.1"]),
-            with_app(app("/web")),
-        ]),
-    );
     let published = |registry: &mut Registry| {
         registry
             .publish()
-            .map(|new| new.services()["web"].app.clone())
+            .map(|new| new.services()["web"].about.clone())
     };
+    let instances = entry("/web/1", "web", &["10.0.0.1"]);
+    registry.apply("a", Update::reset(vec![instances, with(app("/web"))]));
     assert_eq!(published(&mut registry), Some(app("/web")));
-    registry.apply("s", Update::Put(with_app(app("/web"))));
+    registry.apply("a", Update::Put(with(app("/web"))));
     assert_eq!(published(&mut registry), None);
-    registry.apply("s", Update::Put(with_app(app("/other"))));
-    assert_eq!(published(&mut registry), Some(app("/other")));
-    registry.apply("s", Update::Remove(Key::new("/web")));
-    assert_eq!(published(&mut registry), Some(None));
+    registry.apply("b", Update::reset(vec![with(rule.clone())]));
+    let both = app("/web").or(&rule);
+    assert_eq!(published(&mut registry), Some(both));
+    registry.apply("a", Update::Remove(Key::new("/web")));
+    assert_eq!(published(&mut registry), Some(rule));
 }

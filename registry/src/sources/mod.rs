@@ -1,5 +1,6 @@
 //! The list of sources: one file and one line each.
 
+pub mod bamboo;
 pub mod file;
 pub mod marathon;
 pub mod mesos;
@@ -53,6 +54,7 @@ macro_rules! sources {
 }
 
 sources! {
+    Bamboo => bamboo,
     File => file,
     Marathon => marathon,
     Mesos => mesos,

@@ -11,8 +11,8 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
-    App, AppCheck, AppPort, Entry, Instance, InstanceId, Key, Locality, Origin, Port, Protocol,
-    Refusal, ServiceName, State, Update, instance::address,
+    About, App, AppCheck, AppPort, Entry, Instance, InstanceId, Key, Locality, Origin, Port,
+    Protocol, Refusal, ServiceName, State, Update, instance::address,
 };
 
 /// How an app becomes services.
@@ -66,7 +66,10 @@ impl<'a> Telling<'a> {
         let mut app = Some(Arc::new(app));
         for index in 0..count {
             let entry = Entry {
-                app: app.take(),
+                about: About {
+                    app: app.take(),
+                    rule: None,
+                },
                 ..Entry::new(
                     telling.key_of("", index),
                     telling.services[index].clone(),

@@ -25,6 +25,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{sync::watch, task::JoinSet};
 
 pub use self::config::Config;
+pub(crate) use self::names::service as service_of;
 use self::{app::Making, apps::Apps, leaders::MARATHONS, reading::Reader, run::Run};
 use crate::{
     Error, Source, Updates,

@@ -9,7 +9,7 @@ use crate::{ServiceName, sources::mesos::label};
 /// # Errors
 ///
 /// Returns in words why there is none.
-pub(super) fn service(id: &str, suffix: &ServiceName) -> Result<ServiceName, String> {
+pub(crate) fn service(id: &str, suffix: &ServiceName) -> Result<ServiceName, String> {
     let labels = id.rsplit('/').map(label).filter(|one| !one.is_empty());
     let labels: Vec<_> = labels.collect();
     if labels.is_empty() {

@@ -1,6 +1,6 @@
 //! Where services and instances stand below the root, and what a znode there says.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use zookeeper_client::Stat;
 
@@ -13,24 +13,54 @@ use crate::{
 /// The znode in which ZooKeeper keeps its own affairs; no service.
 const RESERVED: &str = "/zookeeper";
 
-/// Knows the tree `root/<service>/<instance>`; paths inside it are relative: `web`, `web/s1`.
+/// Knows the tree `root/<service>/<instance>`, or `root/<record>`; paths inside it are relative: `web`,
+/// `web/s1`.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     source: Arc<str>,
     /// As the client sees it, without a slash at the end.
     root: String,
     chroot: String,
-    format: Format,
+    records: Records,
+}
+
+/// Says what records are, and where.
+#[derive(Debug)]
+pub(crate) enum Records {
+    /// The children of services are instances.
+    Instances(Format),
+    /// The children of the root are records of another kind.
+    Others(Box<dyn Parse>),
+}
+
+/// Reads records that are no instances.
+pub(crate) trait Parse: fmt::Debug + Send + Sync {
+    /// Returns what the znode called `name` says in `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Returns in words why it can't be read.
+    fn parse(&self, key: &Key, name: &str, bytes: &[u8]) -> Result<Entry, String>;
 }
 
 impl Layout {
-    pub(super) fn new(source: Arc<str>, root: &str, chroot: &str, format: Format) -> Self {
+    pub(crate) fn new(source: Arc<str>, root: &str, chroot: &str, records: Records) -> Self {
         Self {
             source,
             root: root.trim_end_matches('/').to_owned(),
             chroot: chroot.to_owned(),
-            format,
+            records,
         }
+    }
+
+    /// Tells whether the children of the root are the records.
+    pub(super) fn is_flat(&self) -> bool {
+        matches!(self.records, Records::Others(_))
+    }
+
+    /// Tells whether a relative path is that of a record, and not of a service.
+    pub(super) fn is_record(&self, path: &str) -> bool {
+        self.is_flat() || path.contains('/')
     }
 
     /// Returns the root's path, as the client sees it.
@@ -65,7 +95,7 @@ impl Layout {
         let path = absolute.strip_prefix(&self.root)?.strip_prefix('/')?;
         match path.split_once('/') {
             Some((service, instance)) => {
-                let wanted = !instance.contains('/') && self.lists(service);
+                let wanted = !self.is_flat() && !instance.contains('/') && self.lists(service);
                 wanted.then_some(path)
             }
             None => (!path.is_empty() && !self.is_reserved(path)).then_some(path),
@@ -95,8 +125,8 @@ impl Layout {
         }
     }
 
-    /// Says what the znode of an instance says.
-    pub(super) fn instance(&self, path: &str, bytes: &[u8], stat: &Stat) -> Node {
+    /// Says what the znode of a record says.
+    pub(super) fn record(&self, path: &str, bytes: &[u8], stat: &Stat) -> Node {
         let key = self.key(path);
         Node {
             version: version(stat),
@@ -118,6 +148,10 @@ impl Layout {
     }
 
     fn parse(&self, path: &str, key: &Key, bytes: &[u8], stat: &Stat) -> Result<Entry, String> {
+        let format = match &self.records {
+            Records::Instances(format) => *format,
+            Records::Others(parse) => return parse.parse(key, path, bytes),
+        };
         let (service, name) = path.split_once('/').unwrap_or((path, path));
         let service = service
             .parse::<ServiceName>()
@@ -132,7 +166,7 @@ impl Layout {
         Ok(Entry::new(
             key.clone(),
             service,
-            formats::parse(self.format, bytes, &record)?,
+            formats::parse(format, bytes, &record)?,
         ))
     }
 }
@@ -153,7 +187,7 @@ mod tests {
     use super::*;
 
     fn layout(root: &str, chroot: &str) -> Layout {
-        Layout::new("zk".into(), root, chroot, Format::Auto)
+        Layout::new("zk".into(), root, chroot, Records::Instances(Format::Auto))
     }
 
     #[test]

@@ -15,15 +15,20 @@ mod scan;
 mod session;
 mod tree;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use zookeeper_client::Client;
 
+use self::run::Run;
 pub use self::{
     config::{Auth, AuthScheme, Config},
     ensemble::{ConnectError, Ensemble},
 };
-use self::{layout::Layout, run::Run, tree::Tree};
+pub(crate) use self::{
+    layout::{Layout, Parse, Records},
+    tree::Tree,
+};
 use crate::{Error, Source, Updates};
 
 /// Watches the services below one znode.
@@ -50,22 +55,24 @@ impl Zookeeper {
             updates.source().clone(),
             &config.path,
             ensemble.chroot(),
-            config.format,
+            Records::Instances(config.format),
         );
-        self.tree.restart();
         let audit_interval = config.audit_interval.get();
-        let records_max = config.records_max;
-        let run = Run::start(
-            client,
-            layout,
-            &mut self.tree,
-            records_max,
-            audit_interval,
-            updates,
-        )
-        .await?;
-        Ok(run.run().await?)
+        follow(client, layout, &mut self.tree, audit_interval, updates).await
     }
+}
+
+/// Reads all records of a layout and follows them, until the session ends; `tree` outlives runs.
+pub(crate) async fn follow(
+    client: Client,
+    layout: Layout,
+    tree: &mut Tree,
+    audit_interval: Duration,
+    updates: &Updates,
+) -> Result<Infallible, Error> {
+    tree.restart();
+    let run = Run::start(client, layout, tree, audit_interval, updates).await?;
+    Ok(run.run().await?)
 }
 
 impl Source for Zookeeper {

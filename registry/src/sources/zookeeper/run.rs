@@ -65,7 +65,6 @@ impl<'a> Run<'a> {
         client: Client,
         layout: Layout,
         tree: &'a mut Tree,
-        records_max: usize,
         audit_interval: Duration,
         updates: &'a Updates,
     ) -> Result<Self, RunError> {
@@ -78,8 +77,8 @@ impl<'a> Run<'a> {
             updates,
             layout: Arc::new(layout),
             session,
+            records_max: tree.records_max(),
             tree,
-            records_max,
             audit_interval,
             root_touched: false,
         })

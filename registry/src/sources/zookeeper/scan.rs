@@ -51,13 +51,13 @@ pub(super) async fn read(
     path: Arc<str>,
 ) -> Result<(Arc<str>, Option<Node>), Error> {
     let absolute = layout.absolute(&path);
-    if !path.contains('/') {
+    if !layout.is_record(&path) {
         let stat = client.check_stat(&absolute).await?;
         let node = stat.map(|stat| layout.service(&path, &stat));
         return Ok((path, node));
     }
     let node = match client.get_data(&absolute).await {
-        Ok((bytes, stat)) => Some(layout.instance(&path, &bytes, &stat)),
+        Ok((bytes, stat)) => Some(layout.record(&path, &bytes, &stat)),
         Err(Error::NoNode) => None,
         Err(Error::NoAuth) => {
             let stat = client.check_stat(&absolute).await?;
@@ -84,10 +84,17 @@ where
         names => names?,
     };
     let names = names.into_iter().filter(|name| !layout.is_reserved(name));
-    let mut listings =
-        stream::iter(names.map(|name| list(client, layout, name))).buffer_unordered(READS_MAX);
     let mut scan = Scan::new();
     let mut paths = Vec::<Arc<str>>::new();
+    let names: Vec<_> = match layout.is_flat() {
+        false => names.collect(),
+        true => {
+            paths.extend(names.map(Arc::from));
+            Vec::new()
+        }
+    };
+    let mut listings = stream::iter(names.into_iter().map(|name| list(client, layout, name)))
+        .buffer_unordered(READS_MAX);
     while let Some(listing) = listings.try_next().await? {
         let Some(Listing {
             name,

@@ -231,7 +231,7 @@ fn two_colours_are_one_service_of_which_the_older_drains() {
     else {
         unreachable!();
     };
-    let together = entry.app.as_ref().unwrap();
+    let together = entry.about.app.as_ref().unwrap();
     assert_eq!(&*together.id, "/nginx");
     let told = take(
         &mut apps,
@@ -261,7 +261,7 @@ fn two_colours_are_one_service_of_which_the_older_drains() {
         .iter()
         .find(|one| one.key.as_str() == "/nginx-green")
         .unwrap();
-    let own = own.app.as_ref().unwrap();
+    let own = own.about.app.as_ref().unwrap();
     assert_eq!(own.together, Some("nginx.app".parse().unwrap()));
 }
 

@@ -57,7 +57,7 @@ impl<T> Scan<T> {
 
 /// Keeps the books.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     known: HashMap<Arc<str>, Known>,
     /// The paths that have to be read again, or are being read.
     marks: HashMap<Arc<str>, Mark>,
@@ -88,7 +88,12 @@ enum Mark {
 }
 
 impl Tree {
-    pub(super) fn new(removal_delay: Duration, records_max: usize) -> Self {
+    /// Returns how many records are read at the most.
+    pub(super) fn records_max(&self) -> usize {
+        self.records_max
+    }
+
+    pub(crate) fn new(removal_delay: Duration, records_max: usize) -> Self {
         Self {
             known: HashMap::new(),
             marks: HashMap::new(),
