@@ -172,10 +172,8 @@ impl Config {
         problems
     }
 
-    /// Finds parts that want to listen on the same TCP address. UDP is DNS's alone.
-    fn address_conflicts(&self) -> Vec<Problem> {
-        let mut taken: Vec<(String, SocketAddr)> = Vec::new();
-        let mut problems = Vec::new();
+    /// Lists the TCP addresses that are listened on, with their keys.
+    pub(crate) fn tcp_addresses(&self) -> impl Iterator<Item = (String, SocketAddr)> {
         let dns = self.dns.listen.iter().enumerate();
         let dns = dns.map(|(index, listen)| (format!("dns.listen[{index}]"), *listen));
         let proxy = self.proxy.listeners.iter().enumerate();
@@ -183,7 +181,14 @@ impl Config {
             proxy.map(|(index, one)| (format!("proxy.listeners[{index}].listen"), one.listen));
         let apis = self.apis().into_iter();
         let apis = apis.map(|(_, key, listen)| (key.to_owned(), listen));
-        for (key, address) in dns.chain(proxy).chain(apis) {
+        dns.chain(proxy).chain(apis)
+    }
+
+    /// Finds parts that want to listen on the same TCP address. UDP is DNS's alone.
+    fn address_conflicts(&self) -> Vec<Problem> {
+        let mut taken: Vec<(String, SocketAddr)> = Vec::new();
+        let mut problems = Vec::new();
+        for (key, address) in self.tcp_addresses() {
             match taken.iter().find(|(_, other)| overlap(*other, address)) {
                 Some((other, at)) => {
                     let reason = format!("{address} is taken by {other} ({at})");
@@ -197,7 +202,7 @@ impl Config {
 }
 
 /// Tells whether two sockets can't listen side by side. Port 0 is a different one each time.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let covers =
         |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && a.is_ipv4() == b.is_ipv4());
     a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))

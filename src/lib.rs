@@ -49,7 +49,7 @@ mod views;
 mod workers;
 
 pub use admin::Config as AdminConfig;
-pub use compat::{Config as CompatConfig, MesosDnsConfig};
+pub use compat::{BambooConfig, Config as CompatConfig, MarathonLbConfig, MesosDnsConfig};
 pub use config::{Config, environment};
 pub use listeners::Addresses;
 pub use logs::{Config as LogConfig, Format as LogFormat};

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Config,
     admin::{Access, Admin, Collectors},
-    compat::MesosDns,
+    compat::{Dynamic, MesosDns},
     http_server::Api,
     inherited::{Inherited, Part},
     listeners::{Addresses, ApiParts, Listeners, Parts, Pending, Plane},
@@ -31,6 +31,9 @@ const RELOADS_MAX: usize = 16;
 /// requests under way finish.
 pub struct Server {
     config: Arc<Config>,
+    /// What sources say of requests, as far as it is in use.
+    dynamic: Arc<Dynamic>,
+    dynamics: watch::Receiver<Arc<Dynamic>>,
     /// What DNS cookies are made with unless a file says it.
     cookie_secret: [u8; 16],
     /// DNS cookies with that secret; those of before a reload stay good.
@@ -94,32 +97,31 @@ impl Server {
         }
         set_sources(&controls, &config).await?;
         let dns_metrics = Arc::new(dns::Metrics::default());
+        let config = Arc::new(config);
         let views = Views::start(&config, cookies, &dns_metrics, &controls, log);
         let health =
             HealthManager::start(&config.proxy, views.proxy(), &controls, fastrand::u64(..));
         let workers = start_workers(&config, &views)?;
         let (draining, watched) = watch::channel(false);
         let (requests, reloads) = mpsc::channel(RELOADS_MAX);
-        let collectors = Collectors::new(vec![
-            Box::new(Arc::clone(&dns_metrics)),
-            Box::new(Arc::clone(views.proxy().metrics())),
-            health.metrics(),
-        ]);
         let admin = Admin::new(
             controls.clone(),
             views.clone(),
             health.clone(),
-            collectors,
+            collectors(&dns_metrics, &views, &health),
             requests,
             watched,
         );
         admin.set_access(access);
         let mesos_dns = MesosDns::new(views.clone(), controls.clone(), &config);
-        let mut apis: BTreeMap<Part, Arc<dyn Api>> = BTreeMap::new();
-        apis.insert(Part::Admin, Arc::clone(&admin) as Arc<dyn Api>);
-        apis.insert(Part::MesosDns, Arc::clone(&mesos_dns) as Arc<dyn Api>);
+        let apis: [(Part, Arc<dyn Api>); 2] = [
+            (Part::Admin, Arc::clone(&admin) as Arc<dyn Api>),
+            (Part::MesosDns, Arc::clone(&mesos_dns) as Arc<dyn Api>),
+        ];
         let mut server = Self {
-            config: Arc::new(config),
+            config,
+            dynamic: Arc::default(),
+            dynamics: views.dynamic(),
             cookie_secret,
             own_cookies,
             controls,
@@ -128,7 +130,7 @@ impl Server {
             dns_metrics,
             admin,
             mesos_dns,
-            apis,
+            apis: apis.into(),
             reloads: Some(reloads),
             draining,
             listeners,
@@ -152,6 +154,7 @@ impl Server {
             );
         }
         self.apply_listeners(pending, &config).await?;
+        self.apply_dynamic().await?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             workers = config.workers,
@@ -197,6 +200,12 @@ impl Server {
                     self.reloads = requests;
                     return over;
                 }
+                Ok(()) = self.dynamics.changed() => {
+                    if let Err(problem) = self.apply_dynamic().await {
+                        tracing::error!(%problem, "what sources say of requests can't be used");
+                    }
+                    continue;
+                }
                 () = reloader.changed() => None,
                 request = asked => request,
             };
@@ -212,10 +221,8 @@ impl Server {
     pub async fn reconfigure(&mut self, config: Config) -> Result<(), Problem> {
         // First whatever can fail. Also when nothing is different: the files of secrets may say
         // something new, and the access log may have been moved away.
-        let workers = self.workers.count();
-        let pending = self
-            .listeners
-            .bind(&config, workers, &mut Inherited::default())?;
+        let all = self.dynamic.over(&config);
+        let pending = self.bind(&all)?;
         let access = access(&config)?;
         let cookies = cookies(&config, &self.own_cookies)?;
         let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
@@ -229,9 +236,9 @@ impl Server {
         // Sources first: a name that a new one could own must not be denied in a zone that is new, too.
         set_sources(&self.controls, &config).await?;
         self.views.reconfigure(&config, cookies).await;
-        self.health.configure(&config.proxy).await;
+        self.health.configure(&all.proxy).await;
         self.mesos_dns.configure(&config);
-        self.apply_listeners(pending, &config).await?;
+        self.apply_listeners(pending, &all).await?;
         self.config = config;
         Ok(())
     }
@@ -292,6 +299,38 @@ impl Server {
         self.admin.collectors.reloads.count(succeeded);
     }
 
+    fn bind(&self, config: &Config) -> Result<Pending, Problem> {
+        let workers = self.workers.count();
+        let mut nothing = Inherited::default();
+        self.listeners.bind(config, workers, &mut nothing)
+    }
+
+    /// Puts into use what sources say of requests: listeners, and how instances are asked. The routes
+    /// are in use already.
+    async fn apply_dynamic(&mut self) -> Result<(), Problem> {
+        let mut dynamic = Dynamic::clone(&self.dynamics.borrow_and_update());
+        let (all, pending) = loop {
+            let all = dynamic.over(&self.config);
+            match self.bind(&all) {
+                Ok(pending) => break (all, pending),
+                Err(problem) => {
+                    let failed = all.proxy.listeners.iter().enumerate();
+                    let mut failed = failed.skip(self.config.proxy.listeners.len());
+                    let key = |at| format!("proxy.listeners[{at}].listen");
+                    let Some((_, listener)) = failed.find(|(at, _)| problem.key == key(*at)) else {
+                        return Err(problem);
+                    };
+                    tracing::warn!(listen = %listener.listen, reason = problem.reason, "is given up");
+                    dynamic.give_up(listener.listen, &problem.reason);
+                }
+            }
+        };
+        self.dynamic = Arc::new(dynamic);
+        self.admin.set_dynamic(Arc::clone(&self.dynamic));
+        self.health.configure(&all.proxy).await;
+        self.apply_listeners(pending, &all).await
+    }
+
     async fn apply_listeners(&mut self, pending: Pending, config: &Config) -> Result<(), Problem> {
         let parts = Parts {
             config,
@@ -305,6 +344,18 @@ impl Server {
         let applied = self.listeners.apply(pending, parts, &self.workers).await;
         applied.map_err(|error| Problem::new("", format!("can't listen: {error}")))
     }
+}
+
+fn collectors(
+    dns_metrics: &Arc<dns::Metrics>,
+    views: &Views,
+    health: &HealthManager,
+) -> Collectors {
+    Collectors::new(vec![
+        Box::new(Arc::clone(dns_metrics)),
+        Box::new(Arc::clone(views.proxy().metrics())),
+        health.metrics(),
+    ])
 }
 
 fn warn_of(config: &Config) {

@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::Config;
+use crate::{
+    Config,
+    compat::{Dynamic, Follower},
+};
 
 /// Holds the newest zones and routes.
 ///
@@ -26,6 +29,7 @@ pub(crate) struct Views {
     zones: Arc<ArcSwap<Zones>>,
     proxy: Arc<proxy::Shared>,
     drains: Arc<Mutex<Drains>>,
+    dynamic: watch::Receiver<Arc<Dynamic>>,
     version: watch::Receiver<u64>,
     configs: mpsc::Sender<Reconfigure>,
 }
@@ -40,7 +44,7 @@ struct Reconfigure {
 impl Views {
     /// Makes the first views and starts the task that renews them.
     pub(crate) fn start(
-        config: &Config,
+        config: &Arc<Config>,
         cookies: Arc<Cookies>,
         dns_metrics: &Arc<dns::Metrics>,
         controls: &Controls,
@@ -55,13 +59,17 @@ impl Views {
         // Nobody was told of anything before.
         drains.take(&snapshot, Instant::now(), |_| Duration::ZERO);
         let (view, _) = drains.view();
-        let routes = RouteTable::build(&config.proxy, &config.domains(), view, None);
+        let follower = Follower::new(Arc::clone(config), &snapshot);
+        let proxy = follower.all().proxy;
+        let routes = RouteTable::build(&proxy, &config.domains(), view, None);
+        let (dynamic, dynamics) = watch::channel(Arc::clone(&follower.dynamic));
         let (published, version) = watch::channel(snapshot.version());
         let (configs, reconfigures) = mpsc::channel(1);
         let views = Self {
             zones: Arc::new(ArcSwap::from_pointee(zones)),
             proxy: Arc::new(proxy::Shared::new(&config.proxy, routes, log)),
             drains: Arc::new(Mutex::new(drains)),
+            dynamic: dynamics,
             version,
             configs,
         };
@@ -71,6 +79,8 @@ impl Views {
             proxy: Arc::clone(&views.proxy),
             drains: Arc::clone(&views.drains),
             known_until: Instant::now(),
+            follower,
+            dynamic,
             snapshots,
             published,
         };
@@ -85,6 +95,11 @@ impl Views {
     /// Returns what the proxy's workers share, the routes among it.
     pub(crate) fn proxy(&self) -> &Arc<proxy::Shared> {
         &self.proxy
+    }
+
+    /// Returns what sources say of requests, as it changes.
+    pub(crate) fn dynamic(&self) -> watch::Receiver<Arc<Dynamic>> {
+        self.dynamic.clone()
     }
 
     /// Lists the instances of a service that drain, and those that are gone and still have something to
@@ -136,6 +151,8 @@ struct Renewal {
     drains: Arc<Mutex<Drains>>,
     /// Until when clients may know something by a configuration before this one.
     known_until: Instant,
+    follower: Follower,
+    dynamic: watch::Sender<Arc<Dynamic>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     published: watch::Sender<u64>,
 }
@@ -158,7 +175,7 @@ impl Renewal {
                 },
                 reconfigure = reconfigures.recv() => match reconfigure {
                     Some(Reconfigure { config, cookies, done }) => {
-                        self.rebuild(&config, cookies);
+                        self.rebuild(config, cookies);
                         // Who asked may be gone.
                         done.send(()).ok();
                     }
@@ -172,10 +189,11 @@ impl Renewal {
     fn update(&mut self) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
         let zones = self.zones.load().update(&new);
-        self.publish(zones, &new, None);
+        let all = self.follower.take(&new).then(|| self.follower.all());
+        self.publish(zones, &new, all.as_ref());
     }
 
-    fn rebuild(&mut self, config: &Config, cookies: Arc<Cookies>) {
+    fn rebuild(&mut self, config: Arc<Config>, cookies: Arc<Cookies>) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
         let zones = Zones::build(&config.dns, &new)
             .with_cookies(cookies)
@@ -183,7 +201,9 @@ impl Renewal {
         self.proxy.configure(&config.proxy);
         lock(&self.drains).set_limit(config.proxy.timeouts.instance_drain.get());
         let before = self.zones.load().ttl_max();
-        self.publish(zones, &new, Some(config));
+        self.follower.take(&new);
+        self.follower.configure(config);
+        self.publish(zones, &new, Some(&self.follower.all()));
         self.known_until = self.known_until.max(Instant::now() + before);
     }
 
@@ -201,6 +221,11 @@ impl Renewal {
         let mut drains = lock(&self.drains);
         drains.take(snapshot, now, known_for);
         self.route(&mut drains, config, now);
+        if config.is_some() {
+            // Routes first: who connects to a new listener is to be led somewhere.
+            self.dynamic
+                .send_replace(Arc::clone(&self.follower.dynamic));
+        }
         self.published.send_replace(snapshot.version());
     }
 

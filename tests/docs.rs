@@ -101,7 +101,7 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 30] = [
+const TABLES: [(&str, &str); 33] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
@@ -128,9 +128,12 @@ const TABLES: [(&str, &str); 30] = [
     ("[proxy.access_log]", "### `[proxy.access_log]`"),
     ("[admin]", "## `[admin]`"),
     ("[compat.mesos_dns]", "### `[compat.mesos_dns]`"),
+    ("[compat.marathon_lb]", "### `[compat.marathon_lb]`"),
+    ("[compat.bamboo]", "### `[compat.bamboo]`"),
     ("[registry]", "## `[registry]`"),
     ("[registry.limits]", "### `[registry.limits]`"),
     ("[sources.NAME.zookeeper]", "### `[sources.NAME.zookeeper]`"),
+    ("[sources.NAME.bamboo]", "### `[sources.NAME.bamboo]`"),
     ("[sources.NAME.marathon]", "### `[sources.NAME.marathon]`"),
     ("[sources.NAME.mesos]", "### `[sources.NAME.mesos]`"),
     ("[sources.NAME.file]", "### `[sources.NAME.file]`"),

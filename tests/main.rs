@@ -17,6 +17,7 @@ mod ensemble;
 mod faults;
 mod health;
 mod http;
+mod marathon;
 mod mesos;
 mod pipeline;
 mod reload;

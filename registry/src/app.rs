@@ -57,6 +57,8 @@ pub struct AppRule {
 pub struct App {
     /// What the orchestrator calls it, such as `/group/web`.
     pub id: Arc<str>,
+    /// The source that tells of it.
+    pub source: Arc<str>,
     /// What its owners say of it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<Arc<str>, Arc<str>>,

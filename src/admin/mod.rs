@@ -33,6 +33,7 @@ use registry::Controls;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{
+    compat::Dynamic,
     http_server::{Api, aside, body},
     reload::ReloadRequest,
     views::Views,
@@ -49,6 +50,7 @@ pub(crate) struct Admin {
     /// Turns true when the process is about to end.
     pub(crate) draining: watch::Receiver<bool>,
     access: ArcSwap<Access>,
+    dynamic: ArcSwap<Dynamic>,
     /// Places for clients that wait for something, so that others find room.
     long_polls: Semaphore,
     /// The place of the one who looks at everything in the zones, so that others wait.
@@ -75,6 +77,7 @@ impl Admin {
             reloads,
             draining,
             access: ArcSwap::from_pointee(Access::default()),
+            dynamic: ArcSwap::default(),
             long_polls: Semaphore::new(LONG_POLLS_MAX),
             whole_zones: Arc::new(Semaphore::new(1)),
         })
@@ -83,6 +86,11 @@ impl Admin {
     /// Decides by `access` from now on who is let in.
     pub(crate) fn set_access(&self, access: Access) {
         self.access.store(Arc::new(access));
+    }
+
+    /// Takes what sources say of requests.
+    pub(crate) fn set_dynamic(&self, dynamic: Arc<Dynamic>) {
+        self.dynamic.store(dynamic);
     }
 }
 

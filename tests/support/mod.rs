@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod dns_server;
 pub(crate) mod faulty;
 pub(crate) mod load;
+pub(crate) mod marathon;
 pub(crate) mod mesos_master;
 pub(crate) mod signpost;
 pub(crate) mod upstream;

@@ -32,7 +32,7 @@ pub enum Protocol {
 
 impl Listener {
     /// Creates a listener for HTTP to which clients connect themselves.
-    pub(super) fn new(listen: SocketAddr) -> Self {
+    pub fn http(listen: SocketAddr) -> Self {
         Self {
             listen,
             protocol: Protocol::default(),

@@ -96,7 +96,7 @@ pub struct AccessLog {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listeners: vec![Listener::new(SocketAddr::from(([127, 0, 0, 1], 8080)))],
+            listeners: vec![Listener::http(SocketAddr::from(([127, 0, 0, 1], 8080)))],
             routes: Vec::new(),
             host_routing: true,
             balancer: Balancer::default(),

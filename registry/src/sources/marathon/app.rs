@@ -55,7 +55,7 @@ impl<'a> Telling<'a> {
         let count = ports.all.len().max(1);
         let services = (0..count).map(|index| names::of_port(&service, index));
         let services: Vec<_> = services.collect::<Result<_, _>>()?;
-        let mut app = describe(id, record, &ports, &services);
+        let mut app = describe(making, id, record, &ports, &services);
         change(&mut app);
         let mut telling = Self {
             making,
@@ -212,7 +212,13 @@ fn place(
     }
 }
 
-fn describe(id: &str, record: &AppRecord, ports: &AppPorts, services: &[ServiceName]) -> App {
+fn describe(
+    making: &Making,
+    id: &str,
+    record: &AppRecord,
+    ports: &AppPorts,
+    services: &[ServiceName],
+) -> App {
     let slots = ports.all.iter().zip(services);
     let env = record.env.iter();
     let env = env.filter_map(|(key, value)| match value {
@@ -222,6 +228,7 @@ fn describe(id: &str, record: &AppRecord, ports: &AppPorts, services: &[ServiceN
     let readiness = record.readiness_checks.first();
     App {
         id: id.into(),
+        source: Arc::clone(&making.source),
         labels: record.labels.clone(),
         env: env.collect(),
         ports: slots

@@ -1,0 +1,342 @@
+use std::collections::BTreeMap;
+
+use registry::{About, AppCheck, AppPort};
+
+use super::*;
+
+fn config(text: &str) -> Config {
+    toml::from_str(&format!("groups = ['external']\n{text}")).unwrap()
+}
+
+fn app(id: &str, labels: &[(&str, &str)]) -> App {
+    let service = id.rsplit('/').next().unwrap();
+    let port = |(index, number): (usize, u16)| AppPort {
+        service: match index {
+            0 => format!("{service}.app").parse().unwrap(),
+            _ => format!("port{index}.{service}.app").parse().unwrap(),
+        },
+        service_port: number,
+        name: None,
+        number: None,
+        protocol: Protocol::Tcp,
+    };
+    let labels = labels.iter();
+    App {
+        id: id.into(),
+        source: "apps".into(),
+        labels: labels
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect(),
+        ports: [10_000, 10_001].into_iter().enumerate().map(port).collect(),
+        checks: vec![AppCheck {
+            protocol: "HTTP".into(),
+            path: "/health".into(),
+            port_index: Some(0),
+            grace_seconds: 60,
+            interval_seconds: 10,
+            timeout_seconds: 5,
+            failures_max: 2,
+        }],
+        ..App::default()
+    }
+}
+
+fn made(config: &Config, apps: &[App]) -> Dynamic {
+    let abouts = apps.iter().map(|app| {
+        let about = About {
+            app: Some(Arc::new(app.clone())),
+            rule: None,
+        };
+        (app.ports[0].service.clone(), about)
+    });
+    let mut dynamic = Dynamic::default();
+    make(config, &abouts.collect(), &mut dynamic);
+    dynamic
+}
+
+/// What is made of an app in the group, in TOML without names.
+fn routes(labels: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    let labels = [labels, &[("HAPROXY_GROUP", "external")]].concat();
+    let dynamic = made(&config(""), &[app("/web", &labels)]);
+    shown(&dynamic)
+}
+
+fn shown(dynamic: &Dynamic) -> (Vec<String>, Vec<String>) {
+    let line = |route: &proxy::Route| {
+        let route = proxy::Route {
+            name: None,
+            ..route.clone()
+        };
+        let table = toml::Table::try_from(route).unwrap();
+        let pairs = table.iter().map(|(key, value)| format!("{key}={value}"));
+        let line = pairs.collect::<Vec<_>>().join(" ");
+        line.replace("\"\"\"\n", "\"").replace("\n\"\"\"", "\"")
+    };
+    let refused = dynamic.refused.iter();
+    let refused = refused.map(|one| format!("{}: {}", one.path, one.reason));
+    (dynamic.routes.iter().map(line).collect(), refused.collect())
+}
+
+#[test]
+fn hosts_and_service_ports_lead_to_the_app() {
+    let (routes, refused) = routes(&[("HAPROXY_0_VHOST", "Shop.example, www.shop.example")]);
+    assert_eq!(
+        routes,
+        [
+            r#"host="shop.example" service="web.app""#,
+            r#"host="www.shop.example" service="web.app""#,
+            r#"ports=[10000] service="web.app""#,
+        ]
+    );
+    // The second port has no check from which HTTP would follow.
+    assert_eq!(
+        refused,
+        ["/web HAPROXY_1_MODE: TCP mode is not supported; the port has no routes"]
+    );
+}
+
+#[test]
+fn only_apps_of_the_groups_have_routes() {
+    let all = [
+        app("/a", &[("HAPROXY_GROUP", "internal,external")]),
+        app("/b", &[("HAPROXY_GROUP", "internal")]),
+        app("/c", &[]),
+        app(
+            "/d",
+            &[
+                ("HAPROXY_GROUP", "internal"),
+                ("HAPROXY_1_GROUP", "external"),
+                ("HAPROXY_1_MODE", "http"),
+            ],
+        ),
+        app(
+            "/e",
+            &[
+                ("HAPROXY_GROUP", "external"),
+                ("HAPROXY_0_ENABLED", "false"),
+                ("HAPROXY_1_ENABLED", "no"),
+            ],
+        ),
+    ];
+    let services = |config: &Config| {
+        let dynamic = made(config, &all);
+        let services = dynamic.routes.into_iter().filter_map(|route| route.service);
+        services
+            .map(|service| service.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    // Of those with the same service ports the first one has them.
+    assert_eq!(services(&config("")), ["a.app", "port1.d.app"]);
+    let all_groups: Config = toml::from_str("groups = ['*']").unwrap();
+    assert_eq!(services(&all_groups), ["a.app", "port1.d.app"]);
+    assert!(services(&config("strict = true")).is_empty());
+    let enabled = app(
+        "/a",
+        &[("HAPROXY_GROUP", "external"), ("HAPROXY_0_ENABLED", "true")],
+    );
+    assert_eq!(made(&config("strict = true"), &[enabled]).routes.len(), 1);
+    let colour = App {
+        together: Some("x.app".parse().unwrap()),
+        ..app("/a", &[("HAPROXY_GROUP", "external")])
+    };
+    assert_eq!(made(&config(""), &[colour]), Dynamic::default());
+}
+
+#[test]
+fn labels_become_what_routes_have() {
+    expect(&[
+        (
+            &[
+                ("HAPROXY_0_PATH", "-i /one /two"),
+                ("HAPROXY_0_BACKEND_WEIGHT", "7"),
+            ],
+            &[
+                r#"host="a" path_regex="(?i)(?:/one.*|/two.*)" priority=7 service="web.app""#,
+                r#"ports=[10000] priority=7 service="web.app""#,
+            ],
+        ),
+        (
+            &[
+                ("HAPROXY_0_BALANCE", "leastconn"),
+                ("HAPROXY_0_PORT", "9000"),
+            ],
+            &[
+                r#"balancer="least_request" host="a" service="web.app""#,
+                r#"balancer="least_request" ports=[9000] service="web.app""#,
+            ],
+        ),
+        (
+            &[("HAPROXY_0_HTTP_BACKEND_REDIR", "/my/content")],
+            &[
+                r#"host="a" service="web.app""#,
+                r#"host="a" path="/" redirect={ path = "/my/content", status = 301 }"#,
+                r#"ports=[10000] service="web.app""#,
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn labels_become_what_keeps_clients_away_or_at_an_instance() {
+    expect(&[
+        (
+            &[("HAPROXY_0_REDIRECT_TO_HTTPS", "true")],
+            &[
+                r#"host="a" service="web.app""#,
+                r#"host="a" redirect={ scheme = "https", status = 301 } unless=[{ headers = [{ exact = "https", name = "x-forwarded-proto" }] }]"#,
+                r#"ports=[10000] service="web.app""#,
+            ],
+        ),
+        (
+            &[(
+                "HAPROXY_0_BACKEND_NETWORK_ALLOWED_ACL",
+                "10.0.0.0/8 127.0.0.1",
+            )],
+            &[
+                r#"host="a" service="web.app""#,
+                r#"host="a" respond={ body = "the client's network is not allowed", content_type = "text/plain; charset=utf-8", status = 403 } unless=[{ clients = ["10.0.0.0/8", "127.0.0.1/32"] }]"#,
+                r#"ports=[10000] service="web.app""#,
+                r#"ports=[10000] respond={ body = "the client's network is not allowed", content_type = "text/plain; charset=utf-8", status = 403 } unless=[{ clients = ["10.0.0.0/8", "127.0.0.1/32"] }]"#,
+            ],
+        ),
+        (
+            &[
+                ("HAPROXY_0_HTTP_BACKEND_PROXYPASS_PATH", "/api/"),
+                ("HAPROXY_0_PATH", "/api"),
+            ],
+            &[
+                r#"host="a" path_prefix="/api" priority=1 rewrite={ host = "a", strip_prefix = true } service="web.app""#,
+                r#"ports=[10000] priority=1 service="web.app""#,
+            ],
+        ),
+        (
+            &[("HAPROXY_0_USE_HSTS", "true"), ("HAPROXY_0_STICKY", "yes")],
+            &[
+                r#"host="a" response_headers={ set = { strict-transport-security = "max-age=15768000" } } service="web.app" sticky={ cookie = "mesosphere_server_id", ttl = "1h" }"#,
+                r#"ports=[10000] response_headers={ set = { strict-transport-security = "max-age=15768000" } } service="web.app" sticky={ cookie = "mesosphere_server_id", ttl = "1h" }"#,
+            ],
+        ),
+    ]);
+}
+
+/// Checks what is made of an app with one port, at the host `a`, and these labels.
+fn expect(cases: &[(&[(&str, &str)], &[&str])]) {
+    let vhost = ("HAPROXY_0_VHOST", "a");
+    let off = ("HAPROXY_1_ENABLED", "false");
+    for (labels, expected) in cases {
+        let (made, refused) = routes(&[&[vhost, off], *labels].concat());
+        assert_eq!(made, *expected, "{labels:?}");
+        assert!(refused.is_empty(), "{refused:?}");
+    }
+}
+
+#[test]
+fn labels_of_nonsense_are_told_and_the_rest_is_used() {
+    let (made, refused) = routes(&[
+        ("HAPROXY_0_VHOST", "a,b c"),
+        ("HAPROXY_0_BACKEND_WEIGHT", "heavy"),
+        ("HAPROXY_0_BALANCE", "uri"),
+        ("HAPROXY_0_PORT", "0"),
+        ("HAPROXY_0_BIND_ADDR", "eth0"),
+        ("HAPROXY_0_SSL_CERT", "/etc/x.pem"),
+        ("HAPROXY_0_BACKEND_HEAD", "backend {backend}"),
+        ("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH", "/x"),
+        ("HAPROXY_1_BACKEND_NETWORK_ALLOWED_ACL", "everybody"),
+        ("HAPROXY_2_VHOST", "c"),
+        ("HAPROXY_HEAD", "global"),
+        ("HAPROXY_x", "y"),
+    ]);
+    assert_eq!(
+        made,
+        [
+            r#"host="a" service="web.app""#,
+            r#"ports=[10000] service="web.app""#
+        ]
+    );
+    let of = |label: &str| {
+        let mut lines = refused
+            .iter()
+            .filter(|line| line.starts_with(&format!("/web {label}: ")));
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("{label}: {refused:?}"));
+        assert!(lines.next().is_none(), "{label}");
+        line.clone()
+    };
+    assert!(of("HAPROXY_0_VHOST").contains("`b c`"));
+    assert!(of("HAPROXY_0_BACKEND_WEIGHT").contains("`heavy` is not a number"));
+    assert!(of("HAPROXY_0_BALANCE").contains("`uri` is none of"));
+    assert!(of("HAPROXY_0_PORT").contains("`0` is not a port"));
+    assert!(of("HAPROXY_0_BIND_ADDR").contains("`eth0` is not an address"));
+    assert!(of("HAPROXY_0_SSL_CERT").contains("TLS"));
+    assert!(of("HAPROXY_0_BACKEND_HEAD").contains("template"));
+    assert!(of("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH").contains("Location"));
+    assert!(of("HAPROXY_1_BACKEND_NETWORK_ALLOWED_ACL").contains("`everybody`"));
+    assert!(of("HAPROXY_2_VHOST").contains("the app has 2 ports"));
+    assert!(of("HAPROXY_HEAD").contains("template"));
+    assert!(of("HAPROXY_x").contains("template"));
+}
+
+#[test]
+fn what_would_be_open_without_its_label_is_closed() {
+    let (made, refused) = routes(&[
+        ("HAPROXY_0_VHOST", "a"),
+        ("HAPROXY_0_AUTH", "realm:user:$5$x"),
+        ("HAPROXY_1_ENABLED", "false"),
+    ]);
+    assert_eq!((made.len(), refused.len()), (0, 1));
+    assert!(
+        refused[0].starts_with("/web HAPROXY_0_AUTH: "),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn apps_are_named_by_a_header_on_a_port_of_its_own() {
+    let config = config("app_id_listen = '127.0.0.1:9091'\nservice_ports = false");
+    let web = app(
+        "/g/web",
+        &[("HAPROXY_GROUP", "external"), ("HAPROXY_1_MODE", "http")],
+    );
+    let web = App {
+        ports: app("/web", &[]).ports,
+        ..web
+    };
+    let (routes, refused) = shown(&made(&config, &[web]));
+    assert_eq!(
+        routes,
+        [
+            r#"headers=[{ exact = "/g/web", name = "x-marathon-app-id" }] ports=[9091] service="web.app""#,
+            "ports=[9091] respond={ body = \"no app has the id of X-Marathon-App-Id\", \
+             content_type = \"text/plain; charset=utf-8\", status = 503 }",
+        ]
+    );
+    assert_eq!(refused, [""; 0]);
+}
+
+#[test]
+fn instances_are_asked_as_marathon_does() {
+    let grouped = app("/web", &[("HAPROXY_GROUP", "external")]);
+    let dynamic = made(&config(""), std::slice::from_ref(&grouped));
+    let check = dynamic.services["web.app"].check.as_ref().unwrap();
+    assert_eq!((check.path.as_str(), check.fall), ("/health", 3));
+    assert_eq!(check.status[0].to_string(), "200-399");
+    assert_eq!(check.interval.to_string(), "10s");
+    let without = made(&config("health_checks = false"), &[grouped]);
+    assert_eq!(without.services, BTreeMap::new());
+}
+
+#[test]
+fn one_service_port_is_for_one_app() {
+    let labels = [
+        ("HAPROXY_GROUP", "external"),
+        ("HAPROXY_1_ENABLED", "false"),
+    ];
+    let dynamic = made(&config(""), &[app("/a", &labels), app("/b", &labels)]);
+    assert_eq!((dynamic.listeners.len(), dynamic.routes.len()), (1, 1));
+    let (_, refused) = shown(&dynamic);
+    assert_eq!(
+        refused,
+        ["/b HAPROXY_0_PORT: 0.0.0.0:10000 is listened on for /a"]
+    );
+}
