@@ -128,7 +128,7 @@ impl Config {
             let found = source.problems().into_iter();
             problems.extend(found.map(|problem| problem.within(&format!("sources.{name}"))));
         }
-        problems.extend(self.compat.problems(&self.dns.zones));
+        problems.extend(self.compat.problems(&self.dns.zones, &self.sources));
         problems.extend(self.unknown_sources());
         problems.extend(self.address_conflicts());
         problems
@@ -148,8 +148,10 @@ impl Config {
         let mesos_dns = self.compat.mesos_dns.as_ref();
         let mesos_dns =
             mesos_dns.map(|one| (Part::MesosDns, "compat.mesos_dns.listen", one.listen));
+        let bamboo = self.compat.bamboo.as_ref().and_then(|one| one.listen);
+        let bamboo = bamboo.map(|listen| (Part::Bamboo, "compat.bamboo.listen", listen));
         let admin = (Part::Admin, "admin.listen", self.admin.listen);
-        [admin].into_iter().chain(mesos_dns).collect()
+        [admin].into_iter().chain(mesos_dns).chain(bamboo).collect()
     }
 
     /// Returns the DNS domains, which the proxy takes off a `Host`.

@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Admin,
     /// The API of Mesos-DNS.
     MesosDns,
+    /// The API of Bamboo.
+    Bamboo,
 }
 
 /// Holds the sockets until the configuration has said which are wanted.
@@ -99,6 +101,7 @@ impl fmt::Display for Purpose {
             Self::Told(Part::Proxy) => f.write_str("proxy"),
             Self::Told(Part::Admin) => f.write_str("admin"),
             Self::Told(Part::MesosDns) => f.write_str("mesos-dns"),
+            Self::Told(Part::Bamboo) => f.write_str("bamboo"),
             Self::ByAddress { name, .. } => f.write_str(name),
         }
     }

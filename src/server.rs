@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     Config,
-    admin::{Access, Admin, Collectors},
-    compat::{Dynamic, MesosDns},
-    http_server::Api,
+    admin::{Admin, Collectors},
+    compat::{Bamboo, Dynamic, MesosDns},
+    http_server::{Access, Api},
     inherited::{Inherited, Part},
     listeners::{Addresses, ApiParts, Listeners, Parts, Pending, Plane},
     notify,
@@ -44,6 +44,7 @@ pub struct Server {
     dns_metrics: Arc<dns::Metrics>,
     admin: Arc<Admin>,
     mesos_dns: Arc<MesosDns>,
+    bamboo: Arc<Bamboo>,
     /// What listeners ask.
     apis: BTreeMap<Part, Arc<dyn Api>>,
     reloads: Option<mpsc::Receiver<ReloadRequest>>,
@@ -77,7 +78,7 @@ impl Server {
         predecessor: Option<Predecessor>,
     ) -> Result<Self, Problem> {
         warn_of(&config);
-        let access = access(&config)?;
+        let (access, bamboo_access) = (access(&config)?, config.compat.bamboo_access()?);
         let log = proxy::AccessLog::open(&config.proxy.access_log);
         let log = log.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
         let cookie_secret = match &predecessor {
@@ -103,6 +104,7 @@ impl Server {
             HealthManager::start(&config.proxy, views.proxy(), &controls, fastrand::u64(..));
         let workers = start_workers(&config, &views)?;
         let (draining, watched) = watch::channel(false);
+        let watched_by_bamboo = watched.clone();
         let (requests, reloads) = mpsc::channel(RELOADS_MAX);
         let admin = Admin::new(
             controls.clone(),
@@ -114,7 +116,10 @@ impl Server {
         );
         admin.set_access(access);
         let mesos_dns = MesosDns::new(views.clone(), controls.clone(), &config);
-        let apis: [(Part, Arc<dyn Api>); 2] = [
+        let bamboo = Bamboo::new(views.clone(), controls.clone(), watched_by_bamboo, &config);
+        bamboo.set_access(bamboo_access);
+        let apis: [(Part, Arc<dyn Api>); 3] = [
+            (Part::Bamboo, Arc::clone(&bamboo) as Arc<dyn Api>),
             (Part::Admin, Arc::clone(&admin) as Arc<dyn Api>),
             (Part::MesosDns, Arc::clone(&mesos_dns) as Arc<dyn Api>),
         ];
@@ -130,6 +135,7 @@ impl Server {
             dns_metrics,
             admin,
             mesos_dns,
+            bamboo,
             apis: apis.into(),
             reloads: Some(reloads),
             draining,
@@ -223,7 +229,7 @@ impl Server {
         // something new, and the access log may have been moved away.
         let all = self.dynamic.over(&config);
         let pending = self.bind(&all)?;
-        let access = access(&config)?;
+        let (access, bamboo_access) = (access(&config)?, config.compat.bamboo_access()?);
         let cookies = cookies(&config, &self.own_cookies)?;
         let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
         reopened.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
@@ -238,6 +244,8 @@ impl Server {
         self.views.reconfigure(&config, cookies).await;
         self.health.configure(&all.proxy).await;
         self.mesos_dns.configure(&config);
+        self.bamboo.configure(&config);
+        self.bamboo.set_access(bamboo_access);
         self.apply_listeners(pending, &all).await?;
         self.config = config;
         Ok(())

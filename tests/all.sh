@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # A missing package is a failure here, and not a reason to skip a test.
 export CI=true
 
-packages=(bind9-dnsutils curl wrk zookeeper libslf4j-java default-jre-headless python3-venv nsd knot nodejs openssl python3-h11)
+packages=(bind9-dnsutils curl wrk zookeeper libslf4j-java default-jre-headless python3-venv nsd knot nodejs openssl python3-h11 chromium)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null |

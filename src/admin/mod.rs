@@ -4,7 +4,6 @@
 //! problem document (RFC 9457). A GET changes nothing, and what changes something wants a token if one is
 //! configured.
 
-mod access;
 mod config;
 mod drain;
 mod events;
@@ -18,7 +17,6 @@ mod services;
 mod sources;
 mod zones;
 
-pub(crate) use access::Access;
 pub use config::Config;
 pub(crate) use metrics::Collectors;
 
@@ -34,7 +32,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{
     compat::Dynamic,
-    http_server::{Api, aside, body},
+    http_server::{Access, Api, aside, body},
     reload::ReloadRequest,
     views::Views,
 };

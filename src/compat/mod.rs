@@ -8,16 +8,24 @@ mod dynamic;
 mod marathon_lb;
 mod mesos_dns;
 
-pub(crate) use self::dynamic::{Dynamic, Follower};
 pub(crate) use self::mesos_dns::{Imported, MesosDns, import as import_mesos_dns};
+pub(crate) use self::{
+    bamboo::Bamboo,
+    dynamic::{Dynamic, Follower},
+};
 pub use self::{
     bamboo::Config as BambooConfig, marathon_lb::Config as MarathonLbConfig,
     mesos_dns::Config as MesosDnsConfig,
 };
 
+use std::collections::BTreeMap;
+
 use ::config::Problem;
 use dns::ZoneConfig;
+use registry::sources;
 use serde::Deserialize;
+
+use crate::http_server::Access;
 
 /// Configures the APIs: the table `[compat]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -32,14 +40,34 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns who may change something by the API of Bamboo.
+    ///
+    /// # Errors
+    ///
+    /// Returns that the token can't be read, by its key.
+    pub(crate) fn bamboo_access(&self) -> Result<Access, Problem> {
+        let Some(bamboo) = &self.bamboo else {
+            return Ok(Access::default());
+        };
+        let access = bamboo.access();
+        access.map_err(|reason| Problem::new("compat.bamboo.token_file", reason))
+    }
+
     /// Lists what is wrong beyond what the types can tell; keys are those at the top.
-    pub(crate) fn problems(&self, zones: &[ZoneConfig]) -> Vec<Problem> {
+    pub(crate) fn problems(
+        &self,
+        zones: &[ZoneConfig],
+        sources: &BTreeMap<String, sources::Config>,
+    ) -> Vec<Problem> {
         let mesos_dns = self.mesos_dns.iter();
         let problems = mesos_dns.flat_map(|one| one.problems(zones));
         let mesos_dns = problems.map(|problem| problem.within("compat.mesos_dns"));
         let labels = self.marathon_lb.iter();
         let labels = labels.flat_map(MarathonLbConfig::problems);
         let labels = labels.map(|problem| problem.within("compat.marathon_lb"));
-        mesos_dns.chain(labels).collect()
+        let bamboo = self.bamboo.iter();
+        let bamboo = bamboo.flat_map(|one| one.problems(sources));
+        let bamboo = bamboo.map(|problem| problem.within("compat.bamboo"));
+        mesos_dns.chain(labels).chain(bamboo).collect()
     }
 }

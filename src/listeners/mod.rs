@@ -69,6 +69,8 @@ pub struct Addresses {
     pub admin: SocketAddr,
     /// The API of Mesos-DNS, where there is one.
     pub mesos_dns: Option<SocketAddr>,
+    /// The API of Bamboo, where there is one.
+    pub bamboo: Option<SocketAddr>,
 }
 
 /// What new listeners need.
@@ -210,6 +212,7 @@ impl Listeners {
                 .collect(),
             admin: admin.unwrap_or(config.admin.listen),
             mesos_dns: self.apis.address(Part::MesosDns),
+            bamboo: self.apis.address(Part::Bamboo),
         }
     }
 

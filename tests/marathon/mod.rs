@@ -1,6 +1,9 @@
 //! The whole program beside a Marathon.
 
+mod cluster;
 mod labels;
+mod page;
+mod rules;
 
 use crate::support::{marathon::Marathon, signpost::Signpost};
 

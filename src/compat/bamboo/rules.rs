@@ -1,5 +1,7 @@
 //! Routes by rules.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use proxy::Route;
 use registry::{AppRule, ServiceName};
 
@@ -9,8 +11,14 @@ use crate::compat::{
     dynamic::{Abouts, Dynamic},
 };
 
-/// The setting of a rule that says which of several is used: the one with the highest.
-const PRIORITY: &str = "Priority";
+/// The settings of a rule.
+pub(super) type Settings = BTreeMap<Arc<str>, Arc<str>>;
+
+/// The setting that says which requests there are for a rule.
+pub(super) const ACL: &str = "Acl";
+
+/// The setting that says which of several rules is used: the one with the highest.
+pub(super) const PRIORITY: &str = "Priority";
 
 /// Makes the routes of all rules, in the order of their apps' ids.
 pub(in crate::compat) fn make(config: Option<&Config>, abouts: &Abouts, dynamic: &mut Dynamic) {
@@ -39,15 +47,27 @@ pub(in crate::compat) fn make(config: Option<&Config>, abouts: &Abouts, dynamic:
     }
 }
 
+/// Says what is wrong with the settings of a rule, whatever its app is.
+///
+/// # Errors
+///
+/// Returns it in words.
+pub(super) fn check(settings: &Settings) -> Result<(), String> {
+    let service = "app".parse().expect("it is a name");
+    let acl = settings.get(ACL).map(|acl| &**acl).unwrap_or_default();
+    add_routes(&service, acl, priority(settings)?, &mut Dynamic::default())
+}
+
 fn add(service: &ServiceName, rule: &AppRule, dynamic: &mut Dynamic) -> Result<(), String> {
-    let priority = match rule.config.get(PRIORITY) {
-        Some(text) => text
-            .trim()
-            .parse()
-            .map_err(|_| format!("{PRIORITY}: `{text}` is not a number"))?,
-        None => 0,
+    add_routes(service, &rule.acl, priority(&rule.config)?, dynamic)
+}
+
+fn priority(settings: &Settings) -> Result<i32, String> {
+    let Some(text) = settings.get(PRIORITY).map(|text| text.trim()) else {
+        return Ok(0);
     };
-    add_routes(service, &rule.acl, priority, dynamic)
+    text.parse()
+        .map_err(|_| format!("{PRIORITY}: `{text}` is not a number"))
 }
 
 fn add_routes(

@@ -219,8 +219,11 @@ fn labels_become_what_keeps_clients_away_or_at_an_instance() {
     ]);
 }
 
+/// Labels, and the routes that are made of them.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 /// Checks what is made of an app with one port, at the host `a`, and these labels.
-fn expect(cases: &[(&[(&str, &str)], &[&str])]) {
+fn expect(cases: &[Case<'_>]) {
     let vhost = ("HAPROXY_0_VHOST", "a");
     let off = ("HAPROXY_1_ENABLED", "false");
     for (labels, expected) in cases {

@@ -13,6 +13,8 @@ pub(crate) struct Access {
     token: Option<Secret>,
     /// Whether only this machine can connect.
     loopback: bool,
+    /// The names by which clients may ask.
+    names: Vec<String>,
 }
 
 impl Access {
@@ -20,10 +22,18 @@ impl Access {
         Self {
             token,
             loopback: listen.is_loopback(),
+            names: Vec::new(),
         }
     }
 
-    pub(super) fn check(&self, request: &Parts) -> Result<(), Problem> {
+    /// Lets in who asks by one of these names, too.
+    #[must_use]
+    pub(crate) fn at(self, names: Vec<String>) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Lets a request in, or says why not.
+    pub(crate) fn check(&self, request: &Parts) -> Result<(), Problem> {
         self.check_host(request)?;
         if request.method == Method::GET || request.method == Method::HEAD {
             return Ok(());
@@ -50,7 +60,11 @@ impl Access {
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         // Elsewhere a name is as good as an address, provided that there is a token to know.
         let matters = self.loopback || self.token.is_none();
-        if matters && bare.parse::<IpAddr>().is_err() && bare != "localhost" {
+        let is_known = self
+            .names
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name));
+        if matters && bare.parse::<IpAddr>().is_err() && bare != "localhost" && !is_known {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 format!("`Host: {host}` is not this machine; use its address or `localhost`"),
@@ -133,6 +147,8 @@ mod tests {
         assert_eq!(check(&open, "GET", &named), Err(StatusCode::FORBIDDEN));
         let guarded = Access::new(Some(Secret::new("t")), IpAddr::from([0, 0, 0, 0]));
         assert_eq!(check(&guarded, "GET", &named), Ok(()));
+        let known = open.at(vec!["Signpost.example".to_owned()]);
+        assert_eq!(check(&known, "GET", &named), Ok(()));
     }
 
     #[test]
