@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Config,
     admin::{Admin, Collectors},
-    compat::{Bamboo, Dynamic, MesosDns},
+    compat::{self, Accesses, Dynamic},
     http_server::{Access, Api},
     inherited::{Inherited, Part},
     listeners::{Addresses, ApiParts, Listeners, Parts, Pending, Plane},
@@ -43,8 +43,7 @@ pub struct Server {
     health: HealthManager,
     dns_metrics: Arc<dns::Metrics>,
     admin: Arc<Admin>,
-    mesos_dns: Arc<MesosDns>,
-    bamboo: Arc<Bamboo>,
+    compat: compat::Apis,
     /// What listeners ask.
     apis: BTreeMap<Part, Arc<dyn Api>>,
     reloads: Option<mpsc::Receiver<ReloadRequest>>,
@@ -78,7 +77,7 @@ impl Server {
         predecessor: Option<Predecessor>,
     ) -> Result<Self, Problem> {
         warn_of(&config);
-        let (access, bamboo_access) = (access(&config)?, config.compat.bamboo_access()?);
+        let (access, accesses) = (access(&config)?, Accesses::load(&config)?);
         let log = proxy::AccessLog::open(&config.proxy.access_log);
         let log = log.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
         let cookie_secret = match &predecessor {
@@ -104,7 +103,6 @@ impl Server {
             HealthManager::start(&config.proxy, views.proxy(), &controls, fastrand::u64(..));
         let workers = start_workers(&config, &views)?;
         let (draining, watched) = watch::channel(false);
-        let watched_by_bamboo = watched.clone();
         let (requests, reloads) = mpsc::channel(RELOADS_MAX);
         let admin = Admin::new(
             controls.clone(),
@@ -112,17 +110,12 @@ impl Server {
             health.clone(),
             collectors(&dns_metrics, &views, &health),
             requests,
-            watched,
+            watched.clone(),
         );
         admin.set_access(access);
-        let mesos_dns = MesosDns::new(views.clone(), controls.clone(), &config);
-        let bamboo = Bamboo::new(views.clone(), controls.clone(), watched_by_bamboo, &config);
-        bamboo.set_access(bamboo_access);
-        let apis: [(Part, Arc<dyn Api>); 3] = [
-            (Part::Bamboo, Arc::clone(&bamboo) as Arc<dyn Api>),
-            (Part::Admin, Arc::clone(&admin) as Arc<dyn Api>),
-            (Part::MesosDns, Arc::clone(&mesos_dns) as Arc<dyn Api>),
-        ];
+        let compat = compat::Apis::new(&views, &controls, watched, &config, accesses);
+        let mut apis: BTreeMap<_, _> = compat.parts().into();
+        apis.insert(Part::Admin, Arc::clone(&admin) as Arc<dyn Api>);
         let mut server = Self {
             config,
             dynamic: Arc::default(),
@@ -134,9 +127,8 @@ impl Server {
             health,
             dns_metrics,
             admin,
-            mesos_dns,
-            bamboo,
-            apis: apis.into(),
+            compat,
+            apis,
             reloads: Some(reloads),
             draining,
             listeners,
@@ -229,7 +221,7 @@ impl Server {
         // something new, and the access log may have been moved away.
         let all = self.dynamic.over(&config);
         let pending = self.bind(&all)?;
-        let (access, bamboo_access) = (access(&config)?, config.compat.bamboo_access()?);
+        let (access, accesses) = (access(&config)?, Accesses::load(&config)?);
         let cookies = cookies(&config, &self.own_cookies)?;
         let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
         reopened.map_err(|error| Problem::new("proxy.access_log.path", error.to_string()))?;
@@ -243,9 +235,7 @@ impl Server {
         set_sources(&self.controls, &config).await?;
         self.views.reconfigure(&config, cookies).await;
         self.health.configure(&all.proxy).await;
-        self.mesos_dns.configure(&config);
-        self.bamboo.configure(&config);
-        self.bamboo.set_access(bamboo_access);
+        self.compat.configure(&config, accesses);
         self.apply_listeners(pending, &all).await?;
         self.config = config;
         Ok(())

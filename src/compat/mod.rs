@@ -3,14 +3,15 @@
 //! One room for each; each has a listener of its own, and there is none unless it is configured.
 
 mod acl;
+mod apis;
 mod bamboo;
 mod dynamic;
 mod marathon_lb;
 mod mesos_dns;
 
-pub(crate) use self::mesos_dns::{Imported, MesosDns, import as import_mesos_dns};
+pub(crate) use self::mesos_dns::{Imported, import as import_mesos_dns};
 pub(crate) use self::{
-    bamboo::Bamboo,
+    apis::{Accesses, Apis},
     dynamic::{Dynamic, Follower},
 };
 pub use self::{
@@ -25,8 +26,6 @@ use dns::ZoneConfig;
 use registry::sources;
 use serde::Deserialize;
 
-use crate::http_server::Access;
-
 /// Configures the APIs: the table `[compat]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -40,19 +39,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns who may change something by the API of Bamboo.
-    ///
-    /// # Errors
-    ///
-    /// Returns that the token can't be read, by its key.
-    pub(crate) fn bamboo_access(&self) -> Result<Access, Problem> {
-        let Some(bamboo) = &self.bamboo else {
-            return Ok(Access::default());
-        };
-        let access = bamboo.access();
-        access.map_err(|reason| Problem::new("compat.bamboo.token_file", reason))
-    }
-
     /// Lists what is wrong beyond what the types can tell; keys are those at the top.
     pub(crate) fn problems(
         &self,
