@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     RouteTable,
-    config::{self, Distance, Subset},
+    config::{self, Distance, Scheme, Subset},
     http,
     pool::{self, Pool},
     route::{self, Matched, action::Action, facets::Facets, routes::Routes, rule::Rule},
@@ -32,6 +32,8 @@ pub struct Sample {
     pub client: IpAddr,
     /// The port that it comes to; 0 when it doesn't matter.
     pub port: u16,
+    /// The scheme that the client uses.
+    pub scheme: Scheme,
 }
 
 impl Sample {
@@ -44,6 +46,7 @@ impl Sample {
             headers: Vec::new(),
             client: Ipv4Addr::LOCALHOST.into(),
             port: 0,
+            scheme: Scheme::Http,
         }
     }
 }
@@ -145,7 +148,7 @@ impl RouteTable {
             .collect();
         let proxies = &self.routes().trusted_proxies;
         let facets = Facets::new(&sample.method, &headers, query, sample.client, proxies);
-        let facets = facets.at_port(sample.port);
+        let facets = facets.at_port(sample.port).by(sample.scheme);
         let normal = route::path::normalize(path, self.routes().path);
         let (path, refusal) = match &normal {
             Ok(normal) => (&**normal, None),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dns::Zones;
 use http::{Response, StatusCode};
-use proxy::{Explanation, Sample, ServiceHealth};
+use proxy::{Explanation, Sample, Scheme, ServiceHealth};
 use serde::Serialize;
 
 use super::{
@@ -61,7 +61,7 @@ struct Explained {
 }
 
 /// Explains where a request for `host` and `path` goes; `method`, `query`, `header` (any number of them,
-/// as `Name: value`), `client` and `port` say more of it.
+/// as `Name: value`), `client`, `port` and `scheme` say more of it.
 pub(super) async fn route(admin: &Admin, query: &Query) -> Result<Response<Body>, Problem> {
     let sample = sample(query).map_err(Problem::bad_request)?;
     let snapshot = admin.controls.snapshot();
@@ -100,5 +100,10 @@ fn sample(query: &Query) -> Result<Sample, String> {
         let number = port.parse();
         sample.port = number.map_err(|_| format!("`{port}` is not a port"))?;
     }
+    sample.scheme = match query.value("scheme") {
+        None | Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        Some(other) => return Err(format!("`{other}` is neither http nor https")),
+    };
     Ok(sample)
 }

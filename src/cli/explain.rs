@@ -69,7 +69,8 @@ fn route_path(text: &str, request: &Request) -> Result<String, Failure> {
         .chain(one("method", request.method.as_deref()))
         .chain(headers.map(|header| ("header", header.clone())))
         .chain(one("client", request.from.as_deref()))
-        .chain(port.map(|port| ("port", port.to_string())));
+        .chain(port.map(|port| ("port", port.to_string())))
+        .chain((url.scheme() == "https").then(|| ("scheme", "https".to_owned())));
     for (name, value) in more {
         path.push_str(&format!("&{name}={}", encode(&value)));
     }

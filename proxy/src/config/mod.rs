@@ -10,7 +10,7 @@ mod service;
 mod timeouts;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
     path::PathBuf,
 };
@@ -47,6 +47,9 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Whether a request that no route matches goes to the service that its host names.
     pub host_routing: bool,
+    /// The services to which no host leads by its name, as something else says which requests they get.
+    #[serde(skip)]
+    pub unnamed: BTreeSet<ServiceName>,
     /// How an instance is chosen where the route doesn't say it.
     pub balancer: Balancer,
     /// Where this signpost stands, so that instances near it are preferred.
@@ -99,6 +102,7 @@ impl Default for Config {
             listeners: vec![Listener::http(SocketAddr::from(([127, 0, 0, 1], 8080)))],
             routes: Vec::new(),
             host_routing: true,
+            unnamed: BTreeSet::new(),
             balancer: Balancer::default(),
             locality: Locality::default(),
             sticky_key_file: None,

@@ -151,13 +151,15 @@ fn problems_of_matching_are_found() {
         query = [{ name = "a", regex = "[" }]
         [[routes]]
         ports = [80, 0]
+        ignore_case = true
         unless = [{}, { host = "a:1", methods = ["get"] }, { path_regex = "(" }]
         service = "x"
     "#;
     assert_eq!(
         problems(text),
         [
-            "routes[0]: a route has at most one of `path`, `path_prefix` and `path_regex`",
+            "routes[0]: a route has at most one of `path`, `path_prefix`, `path_start` and \
+             `path_regex`",
             "routes[1].path_regex: `/(`: unclosed group",
             "routes[1].name: `a` is what routes[0] is called",
             "routes[2].path: `/%zz` matches nothing, as the path has a malformed percent-encoding",
@@ -172,6 +174,7 @@ fn problems_of_matching_are_found() {
             "routes[5].query[0].regex: `[`: unclosed character class",
             "routes[5]: a route has just one of `service`, `split`, `redirect` and `respond`",
             "routes[6].ports[1]: `0` is not a port",
+            "routes[6].ignore_case: there is no `path_start` in which case could matter",
             "routes[6].unless[0]: it says nothing, and so no request would be left",
             "routes[6].unless[1].host: `a:1` has a port, which routes don't look at",
             "routes[6].unless[1].methods[0]: `get` is not in upper case, as methods are",

@@ -5,12 +5,11 @@ use std::{borrow::Cow, rc::Rc, sync::Arc};
 use super::hold::{self, Hold};
 use crate::{
     Balancer, RouteTable, Worker,
-    config::{RouteLimits, RouteRetries, RouteTimeouts, Scheme},
+    config::{RouteLimits, RouteRetries, RouteTimeouts},
     error::Error,
     http::{
         Malformed,
         answer::Answer,
-        fields::{Field, tokens},
         forwarded::Sender,
         request::{Request, Target},
     },
@@ -90,7 +89,8 @@ pub(super) fn decide<'b>(
         sender.address,
         &table.routes().trusted_proxies,
     )
-    .at_port(sender.port);
+    .at_port(sender.port)
+    .trusted(sender.trusted);
     match table.find(request.host, &path, &facets) {
         None => (None, Err(unknown(table, Error::UnknownHost))),
         Some(Matched::Named(pool)) if pool.is_empty() => (None, Err(Error::NoInstance)),
@@ -104,7 +104,7 @@ pub(super) fn decide<'b>(
                 Action::Forward(targets) => way(table, rule, targets, path, &facets, worker),
                 Action::Redirect(location) => {
                     let from = From {
-                        scheme: scheme(request, sender),
+                        scheme: facets.scheme(),
                         authority: request.authority,
                         path: &path,
                         query: request.target.query(),
@@ -194,15 +194,6 @@ fn unknown(table: &RouteTable, error: Error) -> Error {
     match table.is_unsynced() {
         true => Error::Unsynced,
         false => error,
-    }
-}
-
-/// Returns the scheme that the client has used, as far as a trusted proxy says it.
-fn scheme(request: &Request<'_, '_>, sender: &Sender) -> Scheme {
-    let mut said = request.fields.values(Field::ForwardedProto);
-    match said.next().and_then(|value| tokens(value).next()) {
-        Some(first) if sender.trusted && first.eq_ignore_ascii_case(b"https") => Scheme::Https,
-        _ => Scheme::Http,
     }
 }
 

@@ -7,11 +7,12 @@ use super::{
     facets::Facets,
     pattern::{HostPattern, PathPattern, regex},
 };
-use crate::config::{self, PathRules, Unless};
+use crate::config::{self, PathRules, Scheme, Unless};
 
 /// Holds a route's conditions, all of which must hold.
 #[derive(Debug)]
 pub(crate) struct Conditions {
+    scheme: Option<Scheme>,
     /// Any of these; all when there are none.
     methods: Box<[Box<str>]>,
     headers: Box<[Wanted]>,
@@ -70,6 +71,7 @@ impl Conditions {
             all.collect()
         };
         let conditions = Self {
+            scheme: route.scheme,
             methods: route
                 .methods
                 .iter()
@@ -85,7 +87,8 @@ impl Conditions {
 
     /// Returns how many there are.
     pub(crate) fn count(&self) -> usize {
-        usize::from(!self.methods.is_empty())
+        usize::from(self.scheme.is_some())
+            + usize::from(!self.methods.is_empty())
             + self.headers.len()
             + self.query.len()
             + usize::from(!self.clients.is_empty())
@@ -106,6 +109,9 @@ impl Conditions {
         path: &str,
         facets: &Facets<'_>,
     ) -> Option<&'static str> {
+        if self.scheme.is_some_and(|scheme| scheme != facets.scheme()) {
+            return Some("the scheme is another one");
+        }
         let mut methods = self.methods.iter();
         if !self.methods.is_empty() && !methods.any(|one| **one == *facets.method) {
             return Some("the method is another one");
@@ -150,7 +156,9 @@ impl Conditions {
         };
         let mut unless = self.unless.iter();
         let unless = unless.all(|one| other.unless.iter().any(|two| one.config == two.config));
-        methods
+        let scheme = self.scheme.is_none() || self.scheme == other.scheme;
+        scheme
+            && methods
             && clients
             && unless
             && follow(&self.headers, &other.headers)

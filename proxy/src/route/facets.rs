@@ -10,6 +10,8 @@ use httparse::Header;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+use crate::{config::Scheme, http::fields::tokens};
+
 /// Shows a request to routes; what takes work to find is found once, when it is asked for.
 #[derive(Debug)]
 pub(crate) struct Facets<'a> {
@@ -20,6 +22,9 @@ pub(crate) struct Facets<'a> {
     pub(crate) query: Option<&'a str>,
     /// Who has connected.
     peer: IpAddr,
+    /// Whether what the peer says of the scheme counts.
+    is_trusted: bool,
+    scheme: OnceCell<Scheme>,
     /// The proxies whose word on who the client is counts.
     proxies: &'a [IpNet],
     client: OnceCell<IpAddr>,
@@ -43,6 +48,8 @@ impl<'a> Facets<'a> {
             headers,
             query,
             peer,
+            is_trusted: false,
+            scheme: OnceCell::new(),
             proxies,
             client: OnceCell::new(),
             parameters: OnceCell::new(),
@@ -52,6 +59,32 @@ impl<'a> Facets<'a> {
     /// Says to which port the client has connected.
     pub(crate) fn at_port(self, port: u16) -> Self {
         Self { port, ..self }
+    }
+
+    /// Says whether the peer is believed which scheme the client has used.
+    pub(crate) fn trusted(self, is_trusted: bool) -> Self {
+        Self { is_trusted, ..self }
+    }
+
+    /// Says which scheme the client has used.
+    pub(crate) fn by(self, scheme: Scheme) -> Self {
+        Self {
+            scheme: OnceCell::from(scheme),
+            ..self
+        }
+    }
+
+    /// Returns the scheme that the client has used, as far as a trusted proxy says it.
+    pub(crate) fn scheme(&self) -> Scheme {
+        *self.scheme.get_or_init(|| {
+            let mut said = self.values("x-forwarded-proto").flat_map(tokens);
+            match said.next() {
+                Some(first) if self.is_trusted && first.eq_ignore_ascii_case(b"https") => {
+                    Scheme::Https
+                }
+                _ => Scheme::Http,
+            }
+        })
     }
 
     /// Lists the values of all lines with this name.

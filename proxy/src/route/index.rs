@@ -47,6 +47,16 @@ struct Paths {
     /// In the order of their ranks.
     regexes: Vec<(PathPattern, Rank)>,
     prefixes: Prefixes,
+    starts: Starts,
+    folded_starts: Starts,
+}
+
+/// Finds rules by how a path begins.
+#[derive(Debug, Default)]
+struct Starts {
+    all: HashMap<Box<str>, Ranks, RandomState>,
+    /// How many bytes they have, each once, the longest first.
+    lengths: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +153,8 @@ impl Paths {
             PathPattern::Exact(path) => self.exact.entry(path.clone()).or_default().push(rank),
             PathPattern::Regex(..) => self.regexes.push((pattern.clone(), rank)),
             PathPattern::Prefix(prefix) => self.prefixes.add(prefix, rank),
+            PathPattern::Start(start) => self.starts.add(start, rank),
+            PathPattern::FoldedStart(start) => self.folded_starts.add(start, rank),
         }
     }
 
@@ -168,6 +180,14 @@ impl Paths {
         if best != NONE && !mixed {
             return best;
         }
+        if !self.starts.all.is_empty() {
+            best = self.starts.find(path.as_bytes(), best, mixed, holds);
+        }
+        if !self.folded_starts.all.is_empty() {
+            let mut lower: SmallVec<[u8; 256]> = SmallVec::from_slice(path.as_bytes());
+            lower.make_ascii_lowercase();
+            best = self.folded_starts.find(&lower, best, mixed, holds);
+        }
         self.prefixes.find(path, best, mixed, holds)
     }
 
@@ -183,9 +203,61 @@ impl Paths {
                 let same = self.regexes.iter().filter(|(pattern, _)| pattern == path);
                 ranks.extend(same.map(|(_, rank)| rank));
             }
-            PathPattern::Prefix(_) => {}
+            PathPattern::Prefix(_) | PathPattern::Start(_) | PathPattern::FoldedStart(_) => {}
+        }
+        // An expression says too little of how its paths begin.
+        match path {
+            PathPattern::Exact(text) | PathPattern::Start(text) => {
+                self.starts.covering(text, ranks);
+                self.folded_starts
+                    .covering(&text.to_ascii_lowercase(), ranks);
+            }
+            PathPattern::FoldedStart(text) => self.folded_starts.covering(text, ranks),
+            PathPattern::Prefix(_) | PathPattern::Regex(..) => {}
         }
         self.prefixes.covering(path.top(), ranks);
+    }
+}
+
+impl Starts {
+    fn add(&mut self, start: &str, rank: Rank) {
+        if let Err(at) = self
+            .lengths
+            .binary_search_by(|length| start.len().cmp(length))
+        {
+            self.lengths.insert(at, start.len());
+        }
+        self.all.entry(start.into()).or_default().push(rank);
+    }
+
+    fn find(
+        &self,
+        path: &[u8],
+        mut best: Rank,
+        mixed: bool,
+        holds: &impl Fn(Rank) -> bool,
+    ) -> Rank {
+        let before = best;
+        for length in &self.lengths {
+            let begin = path
+                .get(..*length)
+                .and_then(|begin| std::str::from_utf8(begin).ok());
+            if let Some(ranks) = begin.and_then(|begin| self.all.get(begin)) {
+                best = lowest(ranks, best, holds);
+                if best != before && !mixed {
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    /// Adds those that are for all paths that begin with `text`.
+    fn covering(&self, text: &str, ranks: &mut Vec<Rank>) {
+        for length in &self.lengths {
+            let found = text.get(..*length).and_then(|begin| self.all.get(begin));
+            ranks.extend(found.into_iter().flatten());
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::config::{self, PathRules};
 /// The most memory that one regular expression may take once it is compiled, in bytes.
 const REGEX_BYTES_MAX: usize = 256 << 10;
 
+const SEVERAL: &str =
+    "a route has at most one of `path`, `path_prefix`, `path_start` and `path_regex`";
+
 /// Says which hosts a route is for; all in lower case, without a final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HostPattern {
@@ -27,6 +30,10 @@ pub(crate) enum PathPattern {
     Regex(Box<str>, Regex),
     /// This path and all below it; without a final slash, so that all paths are below an empty one.
     Prefix(Box<str>),
+    /// All paths that begin so.
+    Start(Box<str>),
+    /// All paths that begin so when they are in lower case, as this is.
+    FoldedStart(Box<str>),
 }
 
 impl HostPattern {
@@ -71,6 +78,16 @@ impl PathPattern {
         route: &config::Route,
         rules: PathRules,
     ) -> Result<Self, (&'static str, String)> {
+        if let Some(start) = &route.path_start {
+            if route.path.is_some() || route.path_prefix.is_some() || route.path_regex.is_some() {
+                return Err(("", SEVERAL.to_owned()));
+            }
+            return match (normal(start, rules), route.ignore_case) {
+                (Ok(start), false) => Ok(Self::Start(start.into())),
+                (Ok(start), true) => Ok(Self::FoldedStart(start.to_ascii_lowercase().into())),
+                (Err(reason), _) => Err(("path_start", reason)),
+            };
+        }
         match (&route.path, &route.path_prefix, &route.path_regex) {
             (Some(path), None, None) => match normal(path, rules) {
                 Ok(path) => Ok(Self::Exact(path.into())),
@@ -85,10 +102,7 @@ impl PathPattern {
                 Err(reason) => Err(("path_regex", reason)),
             },
             (None, None, None) => Ok(Self::Prefix("".into())),
-            _ => {
-                let reason = "a route has at most one of `path`, `path_prefix` and `path_regex`";
-                Err(("", reason.to_owned()))
-            }
+            _ => Err(("", SEVERAL.to_owned())),
         }
     }
 
@@ -98,6 +112,11 @@ impl PathPattern {
             Self::Exact(wanted) => path == &**wanted,
             Self::Regex(_, regex) => regex.is_match(path.as_bytes()),
             Self::Prefix(prefix) => is_below(path, prefix),
+            Self::Start(start) => path.starts_with(&**start),
+            Self::FoldedStart(start) => {
+                let begin = path.as_bytes().get(..start.len());
+                begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes()))
+            }
         }
     }
 
@@ -106,7 +125,9 @@ impl PathPattern {
         match self {
             Self::Exact(_) => (0, Reverse(0)),
             Self::Regex(..) => (1, Reverse(0)),
-            Self::Prefix(prefix) => (2, Reverse(prefix.len())),
+            Self::Prefix(begin) | Self::Start(begin) | Self::FoldedStart(begin) => {
+                (2, Reverse(begin.len()))
+            }
         }
     }
 
@@ -115,6 +136,9 @@ impl PathPattern {
         match self {
             Self::Exact(path) | Self::Prefix(path) => path,
             Self::Regex(text, _) => literal_top(text),
+            // What follows the last slash may go on.
+            Self::Start(start) => &start[..start.rfind('/').unwrap_or(0)],
+            Self::FoldedStart(_) => "",
         }
     }
 }
@@ -124,7 +148,9 @@ impl PartialEq for PathPattern {
         match (self, other) {
             (Self::Exact(a), Self::Exact(b))
             | (Self::Regex(a, _), Self::Regex(b, _))
-            | (Self::Prefix(a), Self::Prefix(b)) => a == b,
+            | (Self::Prefix(a), Self::Prefix(b))
+            | (Self::Start(a), Self::Start(b))
+            | (Self::FoldedStart(a), Self::FoldedStart(b)) => a == b,
             _ => false,
         }
     }

@@ -1,6 +1,9 @@
 //! What the configuration says of routes, ready for use.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
@@ -36,6 +39,8 @@ pub(crate) struct Routes {
     wants_of_others: Wants,
     /// The domains in which services have names, the longest first; `None` without host routing.
     domains: Option<Vec<String>>,
+    /// To which no host leads.
+    unnamed: BTreeSet<ServiceName>,
     /// In which form paths are looked up.
     pub(crate) path: PathRules,
     /// Who is believed who the client is.
@@ -86,6 +91,7 @@ impl Routes {
             wants,
             wants_of_others,
             domains: config.host_routing.then(|| normal_domains(domains)),
+            unnamed: config.unnamed.clone(),
             path: config.path,
             trusted_proxies: config.trusted_proxies.clone(),
             default_balancer: config.balancer,
@@ -173,7 +179,8 @@ impl Routes {
             let name = host.strip_suffix(domain.as_str())?;
             name.strip_suffix('.')
         });
-        without.chain(domains.map(|_| host))
+        let names = without.chain(domains.map(|_| host));
+        names.filter(|name| !self.unnamed.contains(*name))
     }
 }
 

@@ -47,7 +47,7 @@ impl Rule {
         let path = PathPattern::of(route, rules).ok()?;
         let prefix = match &path {
             PathPattern::Prefix(prefix) => prefix,
-            PathPattern::Exact(_) | PathPattern::Regex(..) => "",
+            _ => "",
         };
         let extras = Extras::of(route, prefix).map(Arc::new);
         Some(Self {

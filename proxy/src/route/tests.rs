@@ -5,7 +5,7 @@ use super::{
     pattern::{HostPattern, PathPattern},
     *,
 };
-use crate::{Algorithm, Balancer, balancers::Request, config};
+use crate::{Algorithm, Balancer, Scheme, balancers::Request, config};
 
 fn table(routes: &[(&str, &str, &str)], services: &[&str]) -> RouteTable {
     let text = |text: &&str| (!text.is_empty()).then(|| (*text).to_owned());
@@ -267,6 +267,9 @@ fn all_kinds(paths_per_host: usize) -> String {
         "path_prefix = '/a/b/c'",
         "path_regex = '/a/?.*'",
         "path_regex = '/[ab]'",
+        "path_start = '/a'",
+        "path_start = '/A/B'\nignore_case = true",
+        "path_start = '/a/b/'",
     ];
     let more: Vec<_> = (0..paths_per_host)
         .map(|n| format!("path_prefix = '/a/{n}'"))
@@ -279,6 +282,7 @@ fn all_kinds(paths_per_host: usize) -> String {
         "methods = ['PUT']\nheaders = [{ name = 'a', present = false }]",
         "unless = [{ path_prefix = '/a/b' }, { host = 'b', methods = ['GET'] }]",
         "ports = [8080]",
+        "scheme = 'https'",
     ];
     let mut text = String::new();
     for (n, conditions) in conditions.into_iter().enumerate() {
@@ -303,7 +307,8 @@ fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
         let rules = table.routes().rules();
         let hosts = ["", "a.b.c", "x.b.c", "b.c", "x.y.b.c", "x.c", "a", "b"];
         let paths = [
-            "/", "/a", "/a/", "/a/b", "/a/b/c/d", "/b", "/a/7", "/a/7/x", "/a/777", "*",
+            "/", "/a", "/a/", "/a/b", "/a/b/c/d", "/b", "/a/7", "/a/7/x", "/a/777", "/ab", "/A/bc",
+            "*",
         ];
         let methods = ["GET", "PUT", "POST"];
         let config: Config = toml::from_str(&all_kinds(paths_per_host)).unwrap();
@@ -315,7 +320,10 @@ fn what_is_found_is_the_first_that_matches_in_the_documented_order() {
         {
             for (method, port) in methods.into_iter().flat_map(|one| [(one, 80), (one, 8080)]) {
                 let facets = Facets::new(method, &[], None, [127, 0, 0, 1].into(), &[]);
-                let facets = facets.at_port(port);
+                let facets = facets.at_port(port).by(match port {
+                    80 => Scheme::Http,
+                    _ => Scheme::Https,
+                });
                 let found = rule(table.find(host, path, &facets));
                 let matches = |rule: &&Rule| {
                     rule.is_at(port)
@@ -391,6 +399,27 @@ fn conditions_are_looked_at_in_lines_query_and_address() {
         let facets = Facets::new(method, headers, query, peer, &[]);
         let found = name(table.find("x", "/", &facets).unwrap());
         assert_eq!(found, expected, "{method} {query:?} {peer}");
+    }
+}
+
+#[test]
+fn a_path_may_begin_in_the_middle_of_a_part() {
+    let table = table_of(
+        "[[routes]]\npath_prefix = '/app'\nservice = 'app'\n\
+         [[routes]]\npath_start = '/app'\nservice = 'start'\n\
+         [[routes]]\npath_start = '/app/'\nservice = 'below'\n\
+         [[routes]]\npath_start = '/APPLE'\nignore_case = true\nservice = 'apple'",
+    );
+    for (path, expected) in [
+        ("/app", Some("app")),
+        ("/app/x", Some("below")),
+        ("/apply", Some("start")),
+        ("/Apples", Some("apple")),
+        ("/apples", Some("apple")),
+        ("/App", None),
+        ("/", None),
+    ] {
+        assert_eq!(service(&table, "x", path), expected, "{path}");
     }
 }
 

@@ -4,7 +4,7 @@ use config::Problem;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Route;
+use super::{Route, Scheme, is_false};
 use crate::{config::PathRules, http::is_token, route::conditions::Conditions};
 
 /// Says what one header, or one parameter of the query, should be.
@@ -46,6 +46,15 @@ pub struct Unless {
     /// As [`Route::path_regex`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_regex: Option<String>,
+    /// As [`Route::path_start`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_start: Option<String>,
+    /// As [`Route::ignore_case`].
+    #[serde(skip_serializing_if = "is_false")]
+    pub ignore_case: bool,
+    /// As [`Route::scheme`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
     /// As [`Route::methods`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
@@ -69,6 +78,9 @@ impl Unless {
             path: one.path,
             path_prefix: one.path_prefix,
             path_regex: one.path_regex,
+            path_start: one.path_start,
+            ignore_case: one.ignore_case,
+            scheme: one.scheme,
             methods: one.methods,
             headers: one.headers,
             query: one.query,
@@ -94,6 +106,10 @@ impl Route {
         let mut problems = Vec::new();
         if let Some(at) = self.ports.iter().position(|port| *port == 0) {
             problems.push(Problem::new(format!("ports[{at}]"), "`0` is not a port"));
+        }
+        if self.ignore_case && self.path_start.is_none() {
+            let reason = "there is no `path_start` in which case could matter";
+            problems.push(Problem::new("ignore_case", reason));
         }
         for (at, method) in self.methods.iter().enumerate() {
             let key = format!("methods[{at}]");

@@ -51,6 +51,17 @@ pub struct Route {
     /// A regular expression that the whole path matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_regex: Option<String>,
+    /// How the path begins, whether a part of it ends there or not: `/app` is for `/app`, `/app/x` and
+    /// `/apple`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_start: Option<String>,
+    /// Whether case doesn't matter in `path_start`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ignore_case: bool,
+    /// The scheme that the client has used, as far as one of `trusted_proxies` says it; any when left
+    /// out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
     /// The methods of the requests; any when left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
@@ -137,8 +148,8 @@ impl Route {
             .chain(mirror.map(|service| ("mirror.service".to_owned(), service)))
     }
 
-    /// Finds what is wrong with it, whatever the others are.
-    pub(super) fn problems(&self, rules: PathRules) -> Vec<Problem> {
+    /// Finds what is wrong with it, whatever the others are; `rules` are those of the proxy.
+    pub fn problems(&self, rules: PathRules) -> Vec<Problem> {
         let mut problems: Vec<_> = self.host_problem().into_iter().collect();
         let name = self.name.as_deref();
         if name.is_some_and(|name| name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic())) {
