@@ -12,23 +12,24 @@ pub struct About {
     /// The application behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<Arc<App>>,
-    /// Which requests it is to get.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<Arc<AppRule>>,
+    /// Which requests it is to get; there may be several, of apps whose ids come to the same name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Arc<AppRule>>,
 }
 
 impl About {
     /// Says nothing.
     pub const NOTHING: Self = Self {
         app: None,
-        rule: None,
+        rules: Vec::new(),
     };
 
-    /// Adds what another record says, where this one says nothing.
-    pub(crate) fn or(self, other: &Self) -> Self {
+    /// Adds what another record says; of the application the first one counts.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.rules.extend(other.rules.iter().cloned());
         Self {
             app: self.app.or_else(|| other.app.clone()),
-            rule: self.rule.or_else(|| other.rule.clone()),
+            rules: self.rules,
         }
     }
 }

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
 };
 use zookeeper_client::{Client, OneshotWatcher};
 
 use crate::{Backoff, Error, instance::address, sources::zookeeper::Ensemble};
+
+/// How long those who have failed are given to be replaced.
+const ELECTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A server: its host (a v6 address in brackets) and its port.
 pub(crate) type Place = (String, u16);
@@ -59,9 +63,83 @@ pub(crate) fn place_of(zk: &str, like: &str) -> Result<(Ensemble, String), Strin
     }
 }
 
+/// Knows who leads, for as long as it lives: whatever becomes of those who ask it.
+#[derive(Debug)]
+pub(crate) struct Election {
+    results: watch::Receiver<Candidates>,
+    /// Of a list nobody tells anything.
+    _list: Option<watch::Sender<Candidates>>,
+    following: Option<AbortHandle>,
+}
+
+impl Election {
+    /// Takes those that are listed, of which nobody knows who leads.
+    pub(crate) fn of_list(all: Vec<Place>) -> Self {
+        let candidates = Candidates { leader: None, all };
+        let (list, results) = watch::channel(candidates);
+        Self {
+            results,
+            _list: Some(list),
+            following: None,
+        }
+    }
+
+    /// Follows an election in ZooKeeper.
+    pub(crate) fn follow(kind: &'static Kind, ensemble: Ensemble, path: String) -> Self {
+        let (sender, results) = watch::channel(Candidates::default());
+        let following = tokio::spawn(follow(kind, ensemble, path, sender));
+        Self {
+            results,
+            _list: None,
+            following: Some(following.abort_handle()),
+        }
+    }
+
+    /// Returns who may lead, as it changes.
+    pub(crate) fn results(&self) -> watch::Receiver<Candidates> {
+        self.results.clone()
+    }
+}
+
+impl Drop for Election {
+    fn drop(&mut self) {
+        if let Some(following) = &self.following {
+            following.abort();
+        }
+    }
+}
+
+/// Waits until somebody is known to ask, and returns whom in which order; what was waited for counts as
+/// seen.
+///
+/// # Errors
+///
+/// Returns in words that nobody is known within `patience`.
+pub(crate) async fn known(
+    kind: &Kind,
+    results: &mut watch::Receiver<Candidates>,
+    patience: Duration,
+) -> Result<Candidates, Error> {
+    let known = results.wait_for(|known| !known.all.is_empty());
+    match timeout(patience, known).await {
+        Ok(Ok(known)) => Ok(known.clone()),
+        _ => Err(format!(
+            "none of the {} is elected, as far as ZooKeeper tells",
+            kind.name
+        )
+        .into()),
+    }
+}
+
+/// Waits a moment, after those who are known have failed, whether others are elected.
+pub(crate) async fn is_another(results: &mut watch::Receiver<Candidates>) -> bool {
+    let changed = timeout(ELECTED_WITHIN, results.changed()).await;
+    changed.is_ok_and(|changed| changed.is_ok())
+}
+
 /// Follows the election at a znode for ever, and tells each result; a ZooKeeper that is away changes
 /// nothing.
-pub(crate) async fn follow(
+async fn follow(
     kind: &'static Kind,
     ensemble: Ensemble,
     path: String,

@@ -396,7 +396,7 @@ impl Registry {
             .iter()
             .filter_map(|(source, key)| self.sources.get(source)?.entries.get(key));
         let all = records.clone().map(|record| &record.about);
-        let about = all.fold(About::NOTHING, About::or);
+        let about = all.fold(About::NOTHING, About::and);
         let instances = records.flat_map(|record| record.instances.iter());
         let resolve = |host: &str| self.hosts.get(host).map(|host| host.addresses.clone());
         let mut service = merge(

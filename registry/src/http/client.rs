@@ -18,13 +18,17 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
-use super::Login;
+use super::{Login, login::Token};
+
+/// The most bytes of an answer that says what is wrong.
+const ERROR_BYTES_MAX: usize = 64 << 10;
 
 /// Sends requests to the servers of one store.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     tls: Arc<ClientConfig>,
     login: Option<Login>,
+    pub(super) token: Arc<Token>,
     /// How long a connection, and then the head of an answer, may take.
     patience: Duration,
 }
@@ -118,6 +122,7 @@ impl Client {
         Ok(Self {
             tls: Arc::new(tls.load()?),
             login,
+            token: Arc::default(),
             patience,
         })
     }
@@ -126,11 +131,20 @@ impl Client {
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Failure> {
         let url = request.url;
         let failed = |reason: String| Failure::new(url, reason);
-        let credentials = match &self.login {
-            Some(login) => Some(login.header(self).await.map_err(failed)?),
-            None => None,
+        let Some(login) = &self.login else {
+            return self.exchange(request, None).await;
         };
-        self.exchange(request, credentials).await
+        let credentials = login.header(self).await.map_err(failed)?;
+        let response = self
+            .exchange(request.clone(), Some(credentials.clone()))
+            .await?;
+        // A token may be over before its time.
+        let is_refused = response.status == StatusCode::UNAUTHORIZED;
+        if !is_refused || !self.token.forget(Some(&credentials)).await {
+            return Ok(response);
+        }
+        let credentials = login.header(self).await.map_err(failed)?;
+        self.exchange(request, Some(credentials)).await
     }
 
     /// Sends a request with these credentials and no others.
@@ -183,6 +197,13 @@ impl Client {
         let read = timeout(self.patience, response.body.collect(bytes_max));
         let late = || Failure::new(url, format!("no end within {:?}", self.patience));
         read.await.map_err(|_| late())?
+    }
+
+    /// Says what a server has answered that does not do what it was asked.
+    pub(crate) async fn refused(&self, url: &Url, response: Response) -> Failure {
+        let status = response.status;
+        let body = self.collect(url, response, ERROR_BYTES_MAX).await;
+        Failure::new(url, told(status, &body.unwrap_or_default()))
     }
 
     async fn exchange_now(

@@ -3,19 +3,23 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use config::Secret;
 use http::HeaderValue;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
+use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
 use super::{Client, Request};
 
 /// How long a signed claim is good for, in seconds: long enough to be exchanged for a token.
 const CLAIM_SECONDS: u64 = 3_600;
+
+/// How long a token is used; the servers take it for longer.
+const TOKEN_USED_FOR: Duration = Duration::from_secs(1_800);
 
 /// The most bytes of an answer with a token.
 const TOKEN_BYTES_MAX: usize = 64 << 10;
@@ -33,8 +37,8 @@ pub struct Login {
     /// The file that holds the password; `basic` needs it. Read with each request.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// The JSON file with `uid`, `private_key` and `login_endpoint`; `jwt` needs it. Read with each
-    /// request.
+    /// The JSON file with `uid`, `private_key` and `login_endpoint`; `jwt` needs it. Read whenever a token
+    /// is got, which is used for half an hour or until it is refused.
     #[serde(default)]
     pub account_file: Option<PathBuf>,
 }
@@ -97,12 +101,48 @@ impl Login {
                     .account_file
                     .as_deref()
                     .unwrap_or_else(|| Path::new(""));
-                format!("token={}", token(client, path).await?)
+                return client
+                    .token
+                    .get(async || header(&format!("token={}", token(client, path).await?)))
+                    .await;
             }
         };
-        let mut value = HeaderValue::try_from(text).map_err(|error| error.to_string())?;
-        value.set_sensitive(true);
-        Ok(value)
+        header(&text)
+    }
+}
+
+fn header(text: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::try_from(text).map_err(|error| error.to_string())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A token that was got, for as long as it is used.
+#[derive(Debug, Default)]
+pub(super) struct Token(Mutex<Option<(HeaderValue, Instant)>>);
+
+impl Token {
+    /// Returns the token, or gets one when there is none that is young enough; one at a time.
+    async fn get(
+        &self,
+        get: impl AsyncFnOnce() -> Result<HeaderValue, String>,
+    ) -> Result<HeaderValue, String> {
+        let mut held = self.0.lock().await;
+        if let Some((token, since)) = &*held
+            && since.elapsed() < TOKEN_USED_FOR
+        {
+            return Ok(token.clone());
+        }
+        let token = get().await?;
+        *held = Some((token.clone(), Instant::now()));
+        Ok(token)
+    }
+
+    /// Forgets the token that was refused, unless there is another one by now.
+    pub(super) async fn forget(&self, refused: Option<&HeaderValue>) -> bool {
+        let mut held = self.0.lock().await;
+        let is_it = held.as_ref().map(|(token, _)| token) == refused;
+        is_it && held.take().is_some()
     }
 }
 
@@ -134,7 +174,7 @@ async fn token(client: &Client, path: &Path) -> Result<String, String> {
     let response = client.exchange(Request::post(&url, body), None).await;
     let response = response.map_err(|error| error.to_string())?;
     let status = response.status;
-    let body = response.body.collect(TOKEN_BYTES_MAX).await;
+    let body = client.collect(&url, response, TOKEN_BYTES_MAX).await;
     let body = body.map_err(|error| error.to_string())?;
     if status != http::StatusCode::OK {
         return Err(format!("{url}: {}", super::client::told(status, &body)));

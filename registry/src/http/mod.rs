@@ -9,6 +9,6 @@ mod client;
 mod login;
 mod sse;
 
-pub(crate) use client::{Body, Client, Failure, Request, Response, told};
+pub(crate) use client::{Body, Client, Failure, Request, Response};
 pub use login::{Login, LoginScheme};
 pub(crate) use sse::Events;

@@ -394,7 +394,7 @@ fn a_service_is_about_what_its_records_say() {
         };
         About {
             app: Some(Arc::new(app)),
-            rule: None,
+            rules: Vec::new(),
         }
     };
     let rule = AppRule {
@@ -406,7 +406,7 @@ fn a_service_is_about_what_its_records_say() {
     };
     let rule = About {
         app: None,
-        rule: Some(Arc::new(rule)),
+        rules: vec![Arc::new(rule)],
     };
     let with = |about| Entry {
         about,
@@ -423,7 +423,7 @@ fn a_service_is_about_what_its_records_say() {
     registry.apply("a", Update::Put(with(app("/web"))));
     assert_eq!(published(&mut registry), None);
     registry.apply("b", Update::reset(vec![with(rule.clone())]));
-    let both = app("/web").or(&rule);
+    let both = app("/web").and(&rule);
     assert_eq!(published(&mut registry), Some(both));
     registry.apply("a", Update::Remove(Key::new("/web")));
     assert_eq!(published(&mut registry), Some(rule));

@@ -12,6 +12,9 @@ use crate::{
 /// What the second form calls itself.
 const VERSION: &str = "2";
 
+/// The most bytes of a rule.
+const RULE_BYTES_MAX: usize = 64 << 10;
+
 /// The key of the ACL among a rule's settings.
 const ACL: &str = "Acl";
 
@@ -34,6 +37,10 @@ impl Parse for Rules {
     fn parse(&self, key: &Key, name: &str, bytes: &[u8]) -> Result<Entry, String> {
         let id = app_id(name)?;
         let service = service_of(&id, &self.suffix)?;
+        if bytes.len() > RULE_BYTES_MAX {
+            let length = bytes.len();
+            return Err(format!("it has {length} bytes, more than {RULE_BYTES_MAX}"));
+        }
         let (acl, config) = read(bytes)?;
         let rule = AppRule {
             id: id.into(),
@@ -45,7 +52,7 @@ impl Parse for Rules {
         Ok(Entry {
             about: About {
                 app: None,
-                rule: Some(Arc::new(rule)),
+                rules: vec![Arc::new(rule)],
             },
             ..Entry::new(key.clone(), service, Vec::new())
         })
@@ -131,7 +138,7 @@ mod tests {
             suffix: "app".parse().unwrap(),
         };
         let entry = rules.parse(&Key::new("/r"), name, data.as_bytes())?;
-        let rule = entry.about.rule.unwrap();
+        let rule = &entry.about.rules[0];
         assert!(entry.instances.is_empty());
         let of = format!("{} {}", rule.id, entry.service.as_str());
         Ok((of, rule.acl.to_string(), rule.config.len()))

@@ -32,7 +32,9 @@ pub(super) struct Telling<'a> {
     pub(super) making: &'a Making,
     /// What the keys of its records begin with.
     pub(super) key: &'a str,
+    /// By the app's ports; one whose name something else has isn't told.
     pub(super) services: Vec<ServiceName>,
+    is_taken: Vec<Option<String>>,
     pub(super) said: Said,
 }
 
@@ -47,6 +49,7 @@ impl<'a> Telling<'a> {
         key: &'a str,
         id: &str,
         record: &AppRecord,
+        taken: impl Fn(&ServiceName) -> Option<String>,
         change: impl FnOnce(&mut App),
     ) -> Result<Self, String> {
         let service = names::service(id, &making.suffix)?;
@@ -55,20 +58,30 @@ impl<'a> Telling<'a> {
         let count = ports.all.len().max(1);
         let services = (0..count).map(|index| names::of_port(&service, index));
         let services: Vec<_> = services.collect::<Result<_, _>>()?;
+        let is_taken: Vec<_> = services.iter().map(taken).collect();
+        if let Some(by) = &is_taken[0] {
+            return Err(taken_by(&services[0], by));
+        }
         let mut app = describe(making, id, record, &ports, &services);
         change(&mut app);
         let mut telling = Self {
             making,
             key,
             services,
+            is_taken,
             said: Said::new(),
         };
         let mut app = Some(Arc::new(app));
         for index in 0..count {
+            if let Some(by) = &telling.is_taken[index] {
+                let reason = taken_by(&telling.services[index], by);
+                telling.refuse_key(telling.key_of("", index), reason);
+                continue;
+            }
             let entry = Entry {
                 about: About {
                     app: app.take(),
-                    rule: None,
+                    rules: Vec::new(),
                 },
                 ..Entry::new(
                     telling.key_of("", index),
@@ -90,7 +103,15 @@ impl<'a> Telling<'a> {
 
     /// Says that a task can't be read.
     pub(super) fn refuse(&mut self, task: &str, reason: String) {
-        let key = self.key_of(task, 0);
+        // What it was before at any of its ports stays.
+        for index in 0..self.services.len() {
+            let key = self.key_of(task, index);
+            self.refuse_key(key, reason.clone());
+        }
+    }
+
+    /// Says that a record can't be what it wants to be.
+    pub(super) fn refuse_key(&mut self, key: Key, reason: String) {
         let refusal = Refusal {
             key: key.clone(),
             reason,
@@ -109,6 +130,9 @@ impl<'a> Telling<'a> {
         let mut whole = self.instance(record, task, verdict);
         place(&mut whole, task, ports.of_container, verdict)?;
         for index in 0..self.services.len() {
+            if self.is_taken[index].is_some() {
+                continue;
+            }
             let mut instance = whole.clone();
             // The service of the first port knows the others, too.
             let own: Vec<Port> = match index {
@@ -164,6 +188,12 @@ impl<'a> Telling<'a> {
         instance
     }
 
+    /// Lists the services that are told.
+    pub(super) fn owned(&self) -> impl Iterator<Item = &ServiceName> {
+        let all = self.services.iter().zip(&self.is_taken);
+        all.filter_map(|(service, taken)| taken.is_none().then_some(service))
+    }
+
     /// Names the record of a task, or of the app itself without one.
     fn key_of(&self, task: &str, index: usize) -> Key {
         let key = self.key;
@@ -176,6 +206,10 @@ impl<'a> Telling<'a> {
             _ => Key::new(format!("{key}{task}#{index}")),
         }
     }
+}
+
+fn taken_by(service: &ServiceName, by: &str) -> String {
+    format!("its service `{}` is that of {by}", service.as_str())
 }
 
 /// Puts an instance where its task is.

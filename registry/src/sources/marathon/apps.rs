@@ -23,10 +23,13 @@ use crate::{Key, Refusal, ServiceName, State, Update};
 pub(super) struct Apps {
     apps: BTreeMap<Arc<str>, Known>,
     told: BTreeMap<Thing, Said>,
-    /// Which of them has the name of a service.
+    /// Which of them has the name of a service, and the other way around.
     owners: HashMap<ServiceName, Thing>,
+    owned: HashMap<Thing, Vec<ServiceName>>,
     /// Those whose names others have.
     waiting: BTreeSet<Thing>,
+    /// Whether a name has been freed for these.
+    is_freed: bool,
 }
 
 /// An app as it was last read.
@@ -42,12 +45,12 @@ struct Known {
     due: Option<SystemTime>,
 }
 
-/// What becomes services.
+/// What becomes services; in this order they get their names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Thing {
-    App(Arc<str>),
     /// All colours of one deployment.
     Colours(Arc<str>),
+    App(Arc<str>),
 }
 
 impl Apps {
@@ -128,10 +131,16 @@ impl Apps {
         apps.filter_map(move |(id, known)| is_part(known).then_some(id))
     }
 
-    /// Lists the apps of which time alone may have changed something.
-    pub(super) fn due(&self, now: SystemTime) -> impl Iterator<Item = &Arc<str>> {
-        let due = self.apps.iter();
-        due.filter_map(move |(id, known)| known.due.filter(|at| *at <= now).and(Some(id)))
+    /// Takes the apps of which time alone may have changed something; they are due again when they have
+    /// been read.
+    pub(super) fn take_due(&mut self, now: SystemTime) -> Vec<Arc<str>> {
+        let due = self.apps.iter_mut();
+        let due = due.filter(|(_, known)| known.due.is_some_and(|at| at <= now));
+        let due = due.map(|(id, known)| {
+            known.due = None;
+            Arc::clone(id)
+        });
+        due.collect()
     }
 
     /// Returns when the next app is due.
@@ -168,6 +177,10 @@ impl Apps {
         }
         let id: Id = serde_json::from_str(raw.get()).unwrap_or_default();
         let id = id.id.unwrap_or_else(|| "?".into());
+        // It isn't asked for again before something else happens to it.
+        if let Some(known) = self.apps.get_mut(&id) {
+            known.due = None;
+        }
         let told = self.told.entry(Thing::App(Arc::clone(&id))).or_default();
         let update = refusal(&id, error.to_string());
         let is_news =
@@ -181,6 +194,7 @@ impl Apps {
         let mut todo: BTreeSet<_> = things.into_iter().collect();
         while let Some(thing) = todo.pop_first() {
             let told = self.told.remove(&thing).unwrap_or_default();
+            let had_name = self.owned.contains_key(&thing);
             let said = match self.say(&thing, making) {
                 Ok(said) => said,
                 Err(reason) => {
@@ -190,8 +204,14 @@ impl Apps {
                     said
                 }
             };
+            if !had_name && self.owned.contains_key(&thing) {
+                // Colours have no routes of their own as soon as they are told together.
+                todo.extend(self.members(&thing));
+            }
             if said.is_empty() {
-                self.owners.retain(|_, owner| *owner != thing);
+                self.own(&thing, Vec::new());
+            }
+            if std::mem::take(&mut self.is_freed) {
                 todo.append(&mut self.waiting);
             }
             let news = said
@@ -209,48 +229,88 @@ impl Apps {
 
     fn say(&mut self, thing: &Thing, making: &Making) -> Result<Said, String> {
         let key = thing.key();
+        let taken = |service: &ServiceName| {
+            let owner = self.owners.get(service).filter(|owner| *owner != thing)?;
+            Some(owner.key())
+        };
         let telling = match thing {
             Thing::App(id) => {
                 let Some(known) = self.apps.get(id) else {
                     return Ok(Said::new());
                 };
-                let together = group(&known.record);
-                let together = together.and_then(|id| names::service(&id, &making.suffix).ok());
-                let mut telling = Telling::new(making, &key, id, &known.record, |app| {
+                let group = group(&known.record);
+                // One that is called as its group is told with that.
+                if group.as_ref() == Some(id) {
+                    return Ok(Said::new());
+                }
+                let together = group.and_then(|group| {
+                    let service = names::service(&group, &making.suffix).ok()?;
+                    let owner = self.owners.get(&service);
+                    (owner == Some(&Thing::Colours(group))).then_some(service)
+                });
+                let telling = Telling::new(making, &key, id, &known.record, taken, |app| {
                     app.together = together;
-                })?;
-                known.tell(&mut telling, 0);
-                telling
+                });
+                telling.map(|mut telling| {
+                    known.tell(&mut telling, 0, known.up().next().is_none());
+                    telling
+                })
             }
             Thing::Colours(id) => {
-                let colours = self.apps.values();
-                let colours = colours.filter(|one| group(&one.record).as_ref() == Some(id));
-                let mut colours: Vec<_> = colours.collect();
+                let mut colours: Vec<_> = self.colours(id).collect();
                 colours.sort_by_key(|known| age(&known.record));
                 match colours.is_empty() {
                     true => return Ok(Said::new()),
-                    false => together(making, &key, id, &colours)?,
+                    false => together(making, &key, id, &colours, taken),
                 }
             }
         };
-        let services = &telling.services;
-        let other = services.iter().find_map(|service| {
-            let owner = self.owners.get(service).filter(|owner| *owner != thing)?;
-            Some((service, owner))
-        });
-        if let Some((service, owner)) = other {
-            let reason = format!(
-                "its service `{}` is that of {}",
-                service.as_str(),
-                owner.key()
-            );
+        let telling = telling.inspect_err(|_| {
+            // Whatever it is: when names are freed it may be mended.
             self.waiting.insert(thing.clone());
-            return Err(reason);
+        })?;
+        let owned: Vec<_> = telling.owned().cloned().collect();
+        if owned.len() < telling.services.len() {
+            self.waiting.insert(thing.clone());
+        }
+        let said = telling.said;
+        self.own(thing, owned);
+        Ok(said)
+    }
+
+    /// Notes which services are a thing's, instead of those that were.
+    fn own(&mut self, thing: &Thing, services: Vec<ServiceName>) {
+        let before = match services.is_empty() {
+            true => self.owned.remove(thing),
+            false => self.owned.insert(thing.clone(), services.clone()),
+        };
+        for service in before.into_iter().flatten() {
+            if !services.contains(&service) {
+                self.owners.remove(&service);
+                self.is_freed = true;
+            }
         }
         for service in services {
-            self.owners.insert(service.clone(), thing.clone());
+            self.owners.insert(service, thing.clone());
         }
-        Ok(telling.said)
+    }
+
+    /// Lists the apps of a group.
+    fn colours(&self, name: &str) -> impl Iterator<Item = &Known> {
+        let all = self.apps.values();
+        all.filter(move |one| group(&one.record).as_deref() == Some(name))
+    }
+
+    /// Lists the apps of which a thing is made, besides itself.
+    fn members(&self, thing: &Thing) -> Vec<Thing> {
+        match thing {
+            Thing::App(_) => Vec::new(),
+            Thing::Colours(id) => {
+                let colours = self.colours(id);
+                let ids = colours.map(|known| Arc::clone(&known.record.id));
+                ids.map(Thing::App).collect()
+            }
+        }
     }
 }
 
@@ -260,27 +320,31 @@ fn together<'a>(
     key: &'a str,
     id: &str,
     colours: &[&Known],
+    taken: impl Fn(&ServiceName) -> Option<String>,
 ) -> Result<Telling<'a>, String> {
     let (new, old) = colours.split_last().ok_or("there is none")?;
     let first = old.first().unwrap_or(new);
-    let mut telling = Telling::new(making, key, id, &first.record, |app| {
-        app.colours = colours
-            .iter()
-            .map(|one| Arc::clone(&one.record.id))
-            .collect();
+    let mut telling = Telling::new(making, key, id, &first.record, taken, |app| {
+        let ids = colours.iter().map(|one| Arc::clone(&one.record.id));
+        app.colours = ids.collect();
     })?;
     let well = new.up().count();
     let instances = old.iter().map(|one| one.record.instances).sum();
-    let mut left = match old.is_empty() {
-        true => 0,
-        false => drained(instances, &new.record, well)?,
+    let mut left = match drained(instances, &new.record, well) {
+        _ if old.is_empty() => 0,
+        Ok(count) => count,
+        Err(reason) => {
+            telling.refuse_key(Key::new(format!("{key} of {}", new.record.id)), reason);
+            0
+        }
     };
+    let is_anybody = colours.iter().any(|one| one.up().next().is_some());
     for known in old {
         let count = left.min(known.up().count());
-        known.tell(&mut telling, count);
+        known.tell(&mut telling, count, !is_anybody);
         left -= count;
     }
-    new.tell(&mut telling, 0);
+    new.tell(&mut telling, 0, !is_anybody);
     Ok(telling)
 }
 
@@ -314,14 +378,6 @@ impl Known {
         // They have been read, and may be large.
         known.record.tasks = Vec::new();
         known.tasks.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-        // Where all agents are lost, it may be Marathon that is: then clients are sent on.
-        if known.up().next().is_none() {
-            let lost = known
-                .tasks
-                .iter_mut()
-                .filter(|(_, verdict)| verdict.is_lost);
-            lost.for_each(|(_, verdict)| verdict.state = State::Up);
-        }
         known
     }
 
@@ -332,19 +388,24 @@ impl Known {
     }
 
     /// Tells its tasks; of those that are up, the first `drained` as such that get nothing new.
-    fn tell(&self, telling: &mut Telling<'_>, drained: usize) {
+    ///
+    /// Where nobody is up, clients are sent to the lost: it may be Marathon that is.
+    fn tell(&self, telling: &mut Telling<'_>, drained: usize, is_nobody_up: bool) {
         let mut left = drained;
         for (task, verdict) in &self.tasks {
-            if verdict.state == State::Up && left > 0 {
-                left -= 1;
-                let drained = Verdict {
-                    state: State::Draining,
-                    ..verdict.clone()
-                };
-                telling.add(&self.record, task, &drained);
-                continue;
-            }
-            telling.add(&self.record, task, verdict);
+            let state = match verdict.state {
+                State::Up if left > 0 => {
+                    left -= 1;
+                    State::Draining
+                }
+                State::Down if verdict.is_lost && is_nobody_up => State::Up,
+                state => state,
+            };
+            let verdict = Verdict {
+                state,
+                ..verdict.clone()
+            };
+            telling.add(&self.record, task, &verdict);
         }
         for (task, reason) in &self.refused {
             telling.refuse(task, reason.clone());

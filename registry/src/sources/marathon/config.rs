@@ -4,7 +4,12 @@ use config::{ClientTls, Duration, Problem, Size};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{ServiceName, election, http::Login};
+use super::leaders::MARATHONS;
+use crate::{
+    ServiceName,
+    election::{self, Election},
+    http::Login,
+};
 
 /// Configures a source that follows the apps of a Marathon.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -99,6 +104,24 @@ impl Config {
         let login = self.auth.iter().flat_map(Login::problems);
         problems.extend(login.map(|one| one.within("auth")));
         problems
+    }
+
+    /// Begins to follow who leads.
+    ///
+    /// # Errors
+    ///
+    /// Returns in words what is wrong with `zk`.
+    pub(super) fn election(&self) -> Result<Election, String> {
+        if let Some(zk) = &self.zk {
+            let (mut ensemble, path) = election::place_of(zk, "/marathon")?;
+            ensemble.connect_timeout = self.timeout.get();
+            return Ok(Election::follow(MARATHONS, ensemble, path));
+        }
+        let listed = self.urls.iter().filter_map(|url| {
+            let host = url.host_str()?.to_owned();
+            Some((host, url.port_or_known_default()?))
+        });
+        Ok(Election::of_list(listed.collect()))
     }
 
     /// Returns the scheme of the Marathons.

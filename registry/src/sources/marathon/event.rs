@@ -49,7 +49,16 @@ struct Event {
     #[serde(default)]
     id: Option<Arc<str>>,
     #[serde(default)]
+    plan: Option<Plan>,
+    #[serde(default)]
     current_step: Option<Step>,
+}
+
+/// What a deployment is to do, of which `plan-format=light` leaves little.
+#[derive(Deserialize)]
+struct Plan {
+    #[serde(default)]
+    id: Option<Arc<str>>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +81,10 @@ struct Action {
 impl About {
     /// Reads an event's data; what can't be read may be about anything.
     pub(super) fn of(data: &[u8]) -> Self {
+        if data.is_empty() {
+            // It shows that the stream is there.
+            return Self::Nothing;
+        }
         let Ok(event) = serde_json::from_slice::<Event>(data) else {
             return Self::All;
         };
@@ -82,9 +95,11 @@ impl About {
         let actions = step.flat_map(|step| step.actions);
         let mut apps: BTreeSet<_> = actions.filter_map(|action| action.app).collect();
         if event.event_type.starts_with("deployment_") {
-            return match event.id {
+            // Some name the deployment, some the plan, and some neither.
+            return match event.id.or_else(|| event.plan?.id) {
                 Some(id) => Self::Deployment(id, apps),
-                None => Self::All,
+                None if apps.is_empty() => Self::All,
+                None => Self::Apps(apps),
             };
         }
         apps.extend(event.app_id);
@@ -119,18 +134,23 @@ mod tests {
             (
                 r#"{"eventType": "deployment_info", "currentStep": {"actions": [
                     {"action": "ScaleApplication", "app": "/web"}, {"pod": "/pod"}]}, "plan": {"id": "d"}}"#,
-                About::All,
+                About::Deployment("d".into(), apps(&["/web"])),
             ),
             (
-                r#"{"eventType": "deployment_step_success", "id": "d", "currentStep":
+                r#"{"eventType": "deployment_success", "id": "d"}"#,
+                About::Deployment("d".into(), apps(&[])),
+            ),
+            (
+                r#"{"eventType": "deployment_step_success", "currentStep":
                     {"actions": [{"app": "/web"}]}}"#,
-                About::Deployment("d".into(), apps(&["/web"])),
+                About::Apps(apps(&["/web"])),
             ),
             (
                 r#"{"eventType": "group_change_success", "groupId": "/g"}"#,
                 About::All,
             ),
             (r#"{"eventType": "event_stream_attached"}"#, About::Nothing),
+            ("", About::Nothing),
             ("rubbish", About::All),
         ] {
             assert_eq!(About::of(data.as_bytes()), expected, "{data}");

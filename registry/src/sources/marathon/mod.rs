@@ -22,40 +22,27 @@ mod verdict;
 use std::convert::Infallible;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::{sync::watch, task::JoinSet};
 
 pub use self::config::Config;
 pub(crate) use self::names::service as service_of;
-use self::{app::Making, apps::Apps, leaders::MARATHONS, reading::Reader, run::Run};
-use crate::{
-    Error, Source, Updates,
-    election::{self, Candidates},
-    http::Client,
-};
+use self::{app::Making, apps::Apps, reading::Reader, run::Run};
+use crate::{Error, Source, Updates, election::Election, http::Client};
 
 /// Follows the apps of a Marathon.
 #[derive(Debug)]
 pub struct Marathon {
     config: Config,
     apps: Apps,
-    /// Who leads; what was known at the end of a run is where the next begins.
-    leaders: watch::Sender<Candidates>,
+    /// Since the first run.
+    election: Option<Election>,
 }
 
 impl From<Config> for Marathon {
     fn from(config: Config) -> Self {
-        let listed = config.urls.iter().filter_map(|url| {
-            let host = url.host_str()?.to_owned();
-            Some((host, url.port_or_known_default()?))
-        });
-        let listed = Candidates {
-            leader: None,
-            all: listed.collect(),
-        };
         Self {
-            leaders: watch::Sender::new(listed),
             config,
             apps: Apps::default(),
+            election: None,
         }
     }
 }
@@ -64,14 +51,10 @@ impl Marathon {
     async fn run_once(&mut self, updates: &Updates) -> Result<Infallible, Error> {
         let config = &self.config;
         let client = Client::new(&config.tls, config.auth.clone(), config.timeout.get())?;
-        // It ends with the run.
-        let mut election = JoinSet::new();
-        if let Some(zk) = &config.zk {
-            let (mut ensemble, path) = election::place_of(zk, "/marathon")?;
-            ensemble.connect_timeout = config.timeout.get();
-            let follow = election::follow(MARATHONS, ensemble, path, self.leaders.clone());
-            election.spawn(follow);
-        }
+        let election = match self.election.take() {
+            Some(election) => election,
+            None => config.election()?,
+        };
         let run = Run {
             config,
             reader: Reader {
@@ -85,7 +68,7 @@ impl Marathon {
             },
             apps: &mut self.apps,
             updates,
-            leaders: self.leaders.subscribe(),
+            leaders: self.election.insert(election).results(),
             is_new: true,
         };
         run.run().await

@@ -6,13 +6,10 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::event::KINDS;
-use crate::http::{Body, Client, Failure, Request, Response, told};
+use crate::http::{Body, Client, Failure, Request, Response};
 
 /// The most redirects that are followed to the leader.
 const REDIRECTS_MAX: usize = 3;
-
-/// The most bytes of an answer that says what is wrong.
-const ERROR_BYTES_MAX: usize = 64 << 10;
 
 /// Asks Marathons.
 #[derive(Debug, Clone)]
@@ -56,7 +53,11 @@ impl Reader {
         let (url, response) = self
             .get(marathon, &what, Request::get(marathon).accept)
             .await?;
-        if response.status == StatusCode::NOT_FOUND {
+        // One that we may not see is none of ours.
+        if matches!(
+            response.status,
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN
+        ) {
             return Ok(None);
         }
         let text = self.body(&url, response).await?;
@@ -76,7 +77,7 @@ impl Reader {
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_ACCEPTABLE
             | StatusCode::NOT_IMPLEMENTED => None,
-            _ => return Err(refused(&url, response).await),
+            _ => return Err(self.client.refused(&url, response).await),
         };
         url.set_path("/");
         url.set_query(None);
@@ -106,7 +107,14 @@ impl Reader {
             }
             let to = response.headers.get(header::LOCATION);
             let to = to.and_then(|to| to.to_str().ok()).unwrap_or_default();
-            url = join(&url, to)?;
+            let next = join(&url, to)?;
+            if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(Failure::new(
+                    &url,
+                    format!("it redirects to `{next}`, without TLS"),
+                ));
+            }
+            url = next;
         }
         Err(Failure::new(&url, "it redirects again and again"))
     }
@@ -114,13 +122,7 @@ impl Reader {
     async fn body(&self, url: &Url, response: Response) -> Result<bytes::Bytes, Failure> {
         match response.status {
             StatusCode::OK => self.client.collect(url, response, self.bytes_max).await,
-            _ => Err(refused(url, response).await),
+            _ => Err(self.client.refused(url, response).await),
         }
     }
-}
-
-async fn refused(url: &Url, response: Response) -> Failure {
-    let status = response.status;
-    let body = response.body.collect(ERROR_BYTES_MAX).await;
-    Failure::new(url, told(status, &body.unwrap_or_default()))
 }

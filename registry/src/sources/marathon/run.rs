@@ -16,19 +16,24 @@ use serde_json::value::RawValue;
 use tokio::{
     select,
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until},
 };
 use url::Url;
 
-use super::{app::Making, apps::Apps, config::Config, event::About, reading::Reader};
+use super::{
+    app::Making, apps::Apps, config::Config, event::About, leaders::MARATHONS, reading::Reader,
+};
 use crate::{
     Error, Update, Updates,
-    election::{Candidates, Place},
+    election::{self, Candidates, Place},
     http::{Body, Events, Failure},
 };
 
 /// Of how many apps are read one by one; of more than that all are read at once.
 const SINGLE_READS_MAX: usize = 16;
+
+/// The least time from one reading of all apps to the next.
+const ALL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Run<'a> {
     pub(super) config: &'a Config,
@@ -46,12 +51,15 @@ pub(super) struct Run<'a> {
 #[derive(Debug, Default)]
 struct Wanted {
     all: bool,
+    /// Whether nothing has happened that anybody has told: what is different then was missed.
+    is_audit: bool,
     apps: BTreeSet<Arc<str>>,
 }
 
 /// What was read.
 enum Read {
-    All(Vec<Box<RawValue>>),
+    /// Whether that was an audit, and all apps.
+    All(bool, Vec<Box<RawValue>>),
     Apps(Vec<(Arc<str>, Option<Box<RawValue>>)>),
 }
 
@@ -61,23 +69,17 @@ impl Run<'_> {
     /// Follows the leaders, one after the other, until one fails.
     pub(super) async fn run(mut self) -> Result<Infallible, Error> {
         loop {
-            let known = self.known_leaders().await?;
-            let (marathon, events) = self.listen(&known).await?;
+            let patience = self.config.timeout.get();
+            let known = election::known(MARATHONS, &mut self.leaders, patience).await?;
+            let (marathon, events) = match self.listen(&known).await {
+                Ok(found) => found,
+                Err(_) if election::is_another(&mut self.leaders).await => continue,
+                Err(error) => return Err(error),
+            };
             match events {
                 Some(body) => self.follow(&marathon, body).await?,
                 None => self.poll(&marathon).await?,
             }
-        }
-    }
-
-    /// Waits until somebody is known to ask, and returns whom in which order.
-    async fn known_leaders(&mut self) -> Result<Candidates, Error> {
-        let known = self.leaders.wait_for(|known| !known.all.is_empty());
-        let limit = Instant::now() + self.config.timeout.get();
-        // What has been waited for counts as seen.
-        match timeout_at(limit, known).await {
-            Ok(Ok(known)) => Ok(known.clone()),
-            _ => Err("no Marathon has been elected, as far as ZooKeeper tells".into()),
         }
     }
 
@@ -104,8 +106,13 @@ impl Run<'_> {
         let mut events = Events::new(self.config.answer_bytes_max.bytes());
         let silence = self.config.silence.get();
         let mut deadline = Instant::now() + silence;
-        let mut refresh = Instant::now();
-        let mut wanted = Wanted::default();
+        let mut refresh = Instant::now() + self.config.refresh.get();
+        let mut wanted = Wanted {
+            all: true,
+            ..Wanted::default()
+        };
+        // All apps are not read one time after the other, whatever happens.
+        let mut all_from = Instant::now();
         let mut reading: Option<Reading> = None;
         loop {
             while let Some(data) = events
@@ -114,11 +121,19 @@ impl Run<'_> {
             {
                 self.want(&mut wanted, About::of(&data));
             }
-            if reading.is_none() && !wanted.is_empty() {
-                reading = Some(self.read(marathon, mem::take(&mut wanted)));
+            if reading.is_none()
+                && let Some(next) = wanted.next(self.is_new, Instant::now() >= all_from)
+            {
+                if next.all {
+                    all_from = Instant::now() + ALL_INTERVAL_MIN;
+                }
+                reading = Some(self.read(marathon, next));
             }
             let due = self.until_due();
+            let is_idle = reading.is_none();
             select! {
+                biased;
+                // What has come is looked at before what was read is judged.
                 piece = body.next() => match piece? {
                     Some(bytes) => {
                         deadline = Instant::now() + silence;
@@ -126,17 +141,23 @@ impl Run<'_> {
                     }
                     None => return Err(Failure::new(marathon, "the stream of events has ended").into()),
                 },
+                changed = self.leaders.changed() => {
+                    if changed.is_ok() && self.leads_no_more(marathon) {
+                        return Ok(());
+                    }
+                }
                 Some(read) = OptionFuture::from(reading.as_mut()) => {
                     reading = None;
-                    // What came meanwhile is known to be missing.
                     self.take(read?, wanted.is_empty()).await;
                 }
                 () = sleep_until(refresh) => {
                     refresh = Instant::now() + self.config.refresh.get();
+                    wanted.is_audit |= wanted.is_empty() && is_idle;
                     wanted.all = true;
                 }
-                Some(()) = OptionFuture::from(due.map(sleep)), if reading.is_none() => {
-                    wanted.apps.extend(self.apps.due(SystemTime::now()).cloned());
+                () = sleep_until(all_from), if is_idle && wanted.all => {}
+                Some(()) = OptionFuture::from(due.map(sleep)), if is_idle => {
+                    wanted.apps.extend(self.apps.take_due(SystemTime::now()));
                 }
                 () = sleep_until(deadline) => {
                     let source = self.updates.source();
@@ -145,11 +166,6 @@ impl Run<'_> {
                         "no word of events, not even that there are none; they are asked for again"
                     );
                     return Ok(());
-                }
-                changed = self.leaders.changed() => {
-                    if changed.is_ok() && self.leads_no_more(marathon) {
-                        return Ok(());
-                    }
                 }
             }
         }
@@ -177,6 +193,7 @@ impl Run<'_> {
 
     /// Notes what is to be read for an event.
     fn want(&self, wanted: &mut Wanted, about: About) {
+        wanted.is_audit &= about == About::Nothing;
         match about {
             About::Nothing => {}
             About::All => wanted.all = true,
@@ -198,14 +215,20 @@ impl Run<'_> {
                 id.starts_with('/')
                     && bytes.all(|b| b.is_ascii_alphanumeric() || b"/-._".contains(&b))
             };
-            let is_many = wanted.apps.len() > SINGLE_READS_MAX;
-            if wanted.all || is_many || !wanted.apps.iter().all(is_path) {
-                return Ok(Read::All(reader.all(&marathon).await?));
+            if wanted.all || !wanted.apps.iter().all(is_path) {
+                let all = reader.all(&marathon).await?;
+                return Ok(Read::All(wanted.is_audit, all));
             }
             let mut apps = Vec::new();
             for id in wanted.apps {
-                let app = reader.one(&marathon, &id).await?;
-                apps.push((id, app));
+                match reader.one(&marathon, &id).await {
+                    Ok(app) => apps.push((id, app)),
+                    // One that fails alone says nothing of the others.
+                    Err(error) => {
+                        tracing::debug!(app = %id, %error, "an app can't be read alone");
+                        return Ok(Read::All(false, reader.all(&marathon).await?));
+                    }
+                }
             }
             Ok(Read::Apps(apps))
         }
@@ -217,13 +240,13 @@ impl Run<'_> {
     async fn take(&mut self, read: Read, is_settled: bool) {
         let (making, now) = (&self.making, SystemTime::now());
         let updates = match read {
-            Read::All(all) => {
+            Read::All(is_audit, all) => {
                 let updates = self.apps.replace(&all, making, now);
                 if mem::take(&mut self.is_new) {
                     self.updates.send(self.apps.reset()).await;
                     return;
                 }
-                if is_settled {
+                if is_audit && is_settled {
                     self.updates.audited(updates.len() as u64).await;
                 }
                 updates
@@ -258,6 +281,23 @@ impl Run<'_> {
 impl Wanted {
     fn is_empty(&self) -> bool {
         !self.all && self.apps.is_empty()
+    }
+
+    /// Takes what is to be read next: single apps at first, and all when they may be read, which at the
+    /// beginning of a run is all that counts.
+    fn next(&mut self, is_new: bool, may_read_all: bool) -> Option<Self> {
+        self.all |= self.apps.len() > SINGLE_READS_MAX;
+        self.is_audit &= self.apps.is_empty();
+        if self.all && may_read_all {
+            return Some(mem::take(self));
+        }
+        if is_new || self.apps.is_empty() || self.apps.len() > SINGLE_READS_MAX {
+            return None;
+        }
+        Some(Self {
+            apps: mem::take(&mut self.apps),
+            ..Self::default()
+        })
     }
 }
 

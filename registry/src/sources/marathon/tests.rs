@@ -108,6 +108,14 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
     }
     let apps = script.apps.lock().unwrap().clone();
     let (status, body) = match path.strip_prefix("/v2/apps") {
+        Some("/forbidden") => ("403 Forbidden", json!({})),
+        Some("/stalls") => {
+            stream
+                .write_all(b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\n")
+                .await?;
+            stream.flush().await?;
+            std::future::pending().await
+        }
         Some("") => ("200 OK", json!({ "apps": apps })),
         Some(id) => match apps.as_array().unwrap().iter().find(|one| one["id"] == id) {
             Some(app) => ("200 OK", json!({ "app": app })),
@@ -266,4 +274,41 @@ async fn nobody_to_ask_is_said_with_who_was_asked() {
     let mut told = testing::run(Marathon::from(config));
     let reason = told.failure().await;
     assert!(reason.contains("127.0.0.1:1"), "{reason}");
+}
+
+#[tokio::test]
+async fn one_app_that_fails_alone_takes_nothing_down() {
+    let server = Server::start(json!([app("/a", &[])])).await;
+    let config = Config {
+        timeout: ::config::Duration::from_millis(200),
+        ..server.config()
+    };
+    let mut told = testing::run(Marathon::from(config));
+    assert_eq!(keys(told.next().await), ["/a"]);
+    server.tell(&json!({"eventType": "status_update_event", "appId": "/forbidden"}));
+    server.change(json!([app("/a", &[("a1", "TASK_RUNNING")])]));
+    server.tell(&json!({"eventType": "status_update_event", "appId": "/stalls"}));
+    // What stalls has all apps read, in the end.
+    assert_eq!(keys(told.next().await), ["/a:a1 up"]);
+    assert_eq!(server.asked().last().unwrap(), "/v2/apps");
+}
+
+#[tokio::test]
+async fn what_events_tell_is_no_drift_and_all_apps_are_not_read_without_a_pause() {
+    let server = Server::start(json!([])).await;
+    let config = Config {
+        refresh: ::config::Duration::from_millis(300),
+        ..server.config()
+    };
+    let mut told = testing::run(Marathon::from(config));
+    assert_eq!(keys(told.next().await), [""; 0]);
+    for n in 0..20 {
+        server.change(json!([app(&format!("/a{n}"), &[])]));
+        server.tell(&json!({"eventType": "group_change_success", "groupId": "/"}));
+    }
+    assert_eq!(keys(told.next().await), ["/a19 "]);
+    let whole = server.asked().into_iter().filter(|path| path == "/v2/apps");
+    assert_eq!(whole.count(), 2);
+    server.change(json!([app("/b", &[])]));
+    assert_eq!(told.drift().await, 2);
 }

@@ -58,7 +58,7 @@ pub(super) fn judge(
         "TASK_KILLING" => State::Draining,
         "TASK_RUNNING" => match (is_ready, is_alive) {
             (true, Some(true)) => State::Up,
-            (_, Some(false)) if has_been_well(task) => State::Down,
+            (_, Some(false)) if has_been_well(task) || has_no_results(task) => State::Down,
             (true, Some(false)) => State::Starting,
             _ => {
                 until = [ready_at, alive_at].into_iter().flatten().min();
@@ -81,6 +81,12 @@ pub(super) fn judge(
 fn has_been_well(task: &TaskRecord) -> bool {
     let mut results = task.health_check_results.iter();
     results.any(|result| result.first_success.is_some() || result.last_success.is_some())
+}
+
+/// Tells whether what is said of a task is what was said of it before.
+fn has_no_results(task: &TaskRecord) -> bool {
+    let mut results = task.health_check_results.iter();
+    results.all(super::record::HealthResult::is_empty)
 }
 
 /// Tells whether a task is well; and when else it is to be asked again.
@@ -137,13 +143,13 @@ fn readiness(
     }
     let mut results = app.readiness_check_results.iter();
     if let Some(result) = results.find(|one| one.task_id == task.id) {
-        return (result.ready, soon);
+        return (result.ready, soon.filter(|_| !result.ready));
     }
     let patience = check.timeout_seconds.map(Duration::from_secs);
     let patience = patience.map_or(READINESS_PATIENCE, |timeout| timeout + READINESS_SLACK);
     // Where it can't be told when it started, no time makes it ready.
     let is_late = started.is_some_and(|at| now.duration_since(at).is_ok_and(|age| age > patience));
-    (is_late, soon)
+    (is_late, soon.filter(|_| !is_late))
 }
 
 #[cfg(test)]
@@ -235,6 +241,7 @@ mod tests {
         for missing in [json!(null), json!([]), nothing] {
             let task = task(missing, young);
             assert_eq!(state(app(), task.clone(), Some(true)), State::Up);
+            assert_eq!(state(app(), task.clone(), Some(false)), State::Down);
             let verdict = judged(app(), task, None).unwrap();
             assert_eq!((verdict.state, verdict.is_alive), (State::Starting, None));
             assert!(verdict.until.is_some());

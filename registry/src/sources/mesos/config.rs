@@ -4,7 +4,11 @@ use config::{ClientTls, Duration, Problem, Size};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{election, http::Login};
+use super::masters::MASTERS;
+use crate::{
+    election::{self, Election},
+    http::Login,
+};
 
 /// Configures a source that follows the tasks of a Mesos cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -123,6 +127,24 @@ impl Config {
         let login = self.auth.iter().flat_map(Login::problems);
         problems.extend(login.map(|one| one.within("auth")));
         problems
+    }
+
+    /// Begins to follow who leads.
+    ///
+    /// # Errors
+    ///
+    /// Returns in words what is wrong with `zk`.
+    pub(super) fn election(&self) -> Result<Election, String> {
+        if let Some(zk) = &self.zk {
+            let (mut ensemble, path) = election::place_of(zk, "/mesos")?;
+            ensemble.connect_timeout = self.timeout.get();
+            return Ok(Election::follow(MASTERS, ensemble, path));
+        }
+        let listed = self.masters.iter().filter_map(|master| {
+            let url = self.master_url(master).ok()?;
+            Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
+        });
+        Ok(Election::of_list(listed.collect()))
     }
 
     /// Returns where a master is asked.

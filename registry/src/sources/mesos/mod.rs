@@ -25,43 +25,30 @@ mod task;
 use std::{collections::HashMap, convert::Infallible};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::{sync::watch, task::JoinSet};
 
 pub(crate) use self::labels::label;
-use self::{cluster::Cluster, draft::Making, masters::MASTERS, run::Run, state::States};
+use self::{cluster::Cluster, draft::Making, run::Run, state::States};
 pub use self::{
     config::{Config, IpSource},
     labels::cut_label,
 };
-use crate::{
-    Error, Source, Updates,
-    election::{self, Candidates},
-    http::Client,
-};
+use crate::{Error, Source, Updates, election::Election, http::Client};
 
 /// Follows the tasks of a Mesos cluster.
 #[derive(Debug)]
 pub struct Mesos {
     config: Config,
     cluster: Cluster,
-    /// Who leads; what was known at the end of a run is where the next begins.
-    masters: watch::Sender<Candidates>,
+    /// Since the first run.
+    election: Option<Election>,
 }
 
 impl From<Config> for Mesos {
     fn from(config: Config) -> Self {
-        let listed = config.masters.iter().filter_map(|master| {
-            let url = config.master_url(master).ok()?;
-            Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
-        });
-        let masters = Candidates {
-            leader: None,
-            all: listed.collect(),
-        };
         Self {
-            masters: watch::Sender::new(masters),
             config,
             cluster: Cluster::default(),
+            election: None,
         }
     }
 }
@@ -70,14 +57,10 @@ impl Mesos {
     async fn run_once(&mut self, updates: &Updates) -> Result<Infallible, Error> {
         let config = &self.config;
         let client = Client::new(&config.tls, config.auth.clone(), config.timeout.get())?;
-        // It ends with the run.
-        let mut election = JoinSet::new();
-        if let Some(zk) = &config.zk {
-            let (mut ensemble, path) = election::place_of(zk, "/mesos")?;
-            ensemble.connect_timeout = config.timeout.get();
-            let follow = election::follow(MASTERS, ensemble, path, self.masters.clone());
-            election.spawn(follow);
-        }
+        let election = match self.election.take() {
+            Some(election) => election,
+            None => config.election()?,
+        };
         let run = Run {
             config,
             states: States {
@@ -92,7 +75,7 @@ impl Mesos {
             cluster: &mut self.cluster,
             told: HashMap::new(),
             updates,
-            masters: self.masters.subscribe(),
+            masters: self.election.insert(election).results(),
             is_new: true,
         };
         run.run().await

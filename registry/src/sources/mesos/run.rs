@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use tokio::{
     select,
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until},
 };
 use url::Url;
 
@@ -20,13 +20,14 @@ use super::{
     config::Config,
     draft::Making,
     event::Event,
+    masters::MASTERS,
     picture::Picture,
     recordio::Records,
     state::{State, States},
 };
 use crate::{
     Error, Key, Update, Updates,
-    election::{Candidates, Place},
+    election::{self, Candidates, Place},
     http::{Body, Failure, Request},
 };
 
@@ -88,23 +89,17 @@ impl Run<'_> {
     /// Follows the leaders, one after the other, until one fails.
     pub(super) async fn run(mut self) -> Result<Infallible, Error> {
         loop {
-            let known = self.known_masters().await?;
-            let (master, subscription) = self.subscribe(&known).await?;
+            let patience = self.config.timeout.get();
+            let known = election::known(MASTERS, &mut self.masters, patience).await?;
+            let (master, subscription) = match self.subscribe(&known).await {
+                Ok(found) => found,
+                Err(_) if election::is_another(&mut self.masters).await => continue,
+                Err(error) => return Err(error),
+            };
             match subscription {
                 Subscription::Stream(body) => self.follow(&master, body).await?,
                 Subscription::Unsupported => self.poll(&master).await?,
             }
-        }
-    }
-
-    /// Waits until somebody is known to ask, and returns whom in which order.
-    async fn known_masters(&mut self) -> Result<Candidates, Error> {
-        let known = self.masters.wait_for(|masters| !masters.all.is_empty());
-        let limit = Instant::now() + self.config.timeout.get();
-        // What has been waited for counts as seen.
-        match timeout_at(limit, known).await {
-            Ok(Ok(masters)) => Ok(masters.clone()),
-            _ => Err("no master has been elected, as far as ZooKeeper tells".into()),
         }
     }
 
@@ -142,19 +137,16 @@ impl Run<'_> {
                     let mut to = api.join(to).map_err(|error| Failure::new(&api, error))?;
                     to.set_path("/");
                     to.set_query(None);
+                    if url.scheme() == "https" && to.scheme() != "https" {
+                        let reason = format!("it redirects to `{to}`, without TLS");
+                        return Err(Failure::new(&api, reason).into());
+                    }
                     url = to;
                 }
                 StatusCode::NOT_FOUND
                 | StatusCode::METHOD_NOT_ALLOWED
                 | StatusCode::NOT_IMPLEMENTED => return Ok((url, Subscription::Unsupported)),
-                status => {
-                    let body = response
-                        .body
-                        .collect(ERROR_BYTES_MAX)
-                        .await
-                        .unwrap_or_default();
-                    return Err(Failure::new(&api, crate::http::told(status, &body)).into());
-                }
+                _ => return Err(self.states.client.refused(&api, response).await.into()),
             }
         }
         Err(Failure::new(&url, "it redirects again and again").into())
@@ -335,9 +327,6 @@ impl Run<'_> {
         }
     }
 }
-
-/// The most bytes of an answer that says what is wrong.
-const ERROR_BYTES_MAX: usize = 64 << 10;
 
 fn key_of(update: &Update) -> Option<&Key> {
     match update {

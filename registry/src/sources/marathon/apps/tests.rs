@@ -276,5 +276,162 @@ fn a_deployment_is_about_the_apps_that_have_it() {
     assert_eq!((of("d1"), of("d2")), (vec!["/a"], vec![]));
     let soon = SystemTime::now() + Duration::from_secs(2);
     assert!(apps.next_due().is_some_and(|at| at < soon));
-    assert_eq!(apps.due(soon).map(|id| &**id).collect::<Vec<_>>(), ["/a"]);
+    assert_eq!(apps.take_due(soon), ["/a".into()]);
+    assert_eq!(apps.next_due(), None);
+}
+
+/// The states of a group's tasks, each after its id.
+fn states_of_group(apps: &Apps) -> Vec<String> {
+    let Update::Reset { entries, .. } = apps.reset() else {
+        unreachable!();
+    };
+    let instances = entries
+        .iter()
+        .filter(|one| one.key.as_str().starts_with("deployment"));
+    let instances = instances.flat_map(|one| &one.instances);
+    instances
+        .map(|one| format!("{} {}", one.id.as_str(), one.state))
+        .collect()
+}
+
+fn colour(id: &str, tasks: &[Value], target: &str) -> Box<RawValue> {
+    let labels = json!({"labels": {"HAPROXY_DEPLOYMENT_GROUP": "web",
+        "HAPROXY_DEPLOYMENT_STARTED_AT": match id { "/web-new" => "2016-02-01T00:00:00Z", _ => "2016-01-01T00:00:00Z" },
+        "HAPROXY_DEPLOYMENT_TARGET_INSTANCES": target}, "portDefinitions": [{"port": 10000}]});
+    app(id, tasks, labels)
+}
+
+#[test]
+fn a_new_colour_that_is_lost_takes_nobody_from_the_old_one() {
+    let mut apps = Apps::default();
+    take(&mut apps, &colour("/web-old", &[task("a", json!({}))], "1"));
+    let lost = task("b", json!({"state": "TASK_UNREACHABLE"}));
+    take(&mut apps, &colour("/web-new", &[lost], "1"));
+    assert_eq!(states_of_group(&apps), ["a up", "b down"]);
+    let gone = task("a", json!({"state": "TASK_UNREACHABLE"}));
+    take(&mut apps, &colour("/web-old", &[gone], "1"));
+    assert_eq!(states_of_group(&apps), ["a up", "b up"]);
+}
+
+#[test]
+fn a_colour_may_be_called_as_its_group_and_labels_of_nonsense_drain_nobody() {
+    let mut apps = Apps::default();
+    let one = [task("a", json!({}))];
+    replace(
+        &mut apps,
+        &[
+            colour("/web", &one, "1"),
+            colour("/web-new", &[task("b", json!({}))], "many"),
+        ],
+    );
+    assert_eq!(states_of_group(&apps), ["a up", "b up"]);
+    let Update::Reset { entries, refused } = apps.reset() else {
+        unreachable!();
+    };
+    assert!(refused[0].reason.contains("`many`"), "{refused:?}");
+    let keys: Vec<_> = entries.iter().map(|one| one.key.as_str()).collect();
+    assert!(
+        !keys.contains(&"/web") && keys.contains(&"/web-new"),
+        "{keys:?}"
+    );
+    // An app that is there already keeps its name, and a group without one takes no routes away.
+    let mut apps = Apps::default();
+    take(&mut apps, &app("/web", &one, json!({})));
+    take(&mut apps, &colour("/web-new", &one, "1"));
+    let Update::Reset { entries, .. } = apps.reset() else {
+        unreachable!();
+    };
+    let new = entries
+        .iter()
+        .find(|one| one.key.as_str() == "/web-new")
+        .unwrap();
+    assert_eq!(new.about.app.as_ref().unwrap().together, None);
+    // It is told as soon as the name is free.
+    apps.remove("/web", &making());
+    let Update::Reset { entries, .. } = apps.reset() else {
+        unreachable!();
+    };
+    let new = entries
+        .iter()
+        .find(|one| one.key.as_str() == "/web-new")
+        .unwrap();
+    assert_eq!(
+        new.about.app.as_ref().unwrap().together,
+        Some("web.app".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_port_whose_name_is_taken_is_refused_alone_until_it_is_free() {
+    let mut apps = Apps::default();
+    let other = app(
+        "/web/port1",
+        &[],
+        json!({"portDefinitions": [], "ports": []}),
+    );
+    let web = app("/web", &[task("t", json!({}))], json!({}));
+    replace(&mut apps, &[other]);
+    assert_eq!(
+        take(&mut apps, &web),
+        [
+            "/web = web.app",
+            "/web#1: its service `port1.web.app` is that of /web/port1",
+            "/web:t = web.app 10.0.0.1:31001,31002 up",
+        ]
+    );
+    let told = lines(&apps.remove("/web/port1", &making()));
+    assert_eq!(
+        told,
+        [
+            "-/web/port1",
+            "/web#1 = port1.web.app",
+            "/web:t#1 = port1.web.app 10.0.0.1:31002 up"
+        ]
+    );
+    // And the other way around, when the app has one port less.
+    let other = app(
+        "/web/port1",
+        &[],
+        json!({"portDefinitions": [], "ports": []}),
+    );
+    assert!(take(&mut apps, &other)[0].contains("is that of /web"));
+    let one_port = app(
+        "/web",
+        &[task("t", json!({}))],
+        json!({"portDefinitions": [{"port": 1}]}),
+    );
+    let told = take(&mut apps, &one_port);
+    assert!(
+        told.contains(&"/web/port1 = port1.web.app".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_task_that_is_refused_stays_at_all_its_ports() {
+    let mut apps = Apps::default();
+    take(&mut apps, &app("/web", &[task("t", json!({}))], json!({})));
+    let bad = app("/web", &[task("t", json!({"host": "no host"}))], json!({}));
+    let told = take(&mut apps, &bad);
+    assert_eq!(told.len(), 2);
+    assert!(
+        told[0].starts_with("/web:t: ") && told[1].starts_with("/web:t#1: "),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn an_app_that_can_not_be_read_any_more_is_not_asked_for_again_and_again() {
+    let mut apps = Apps::default();
+    let deployed = json!({"deployments": [{"id": "d"}], "readinessChecks": [{}]});
+    take(
+        &mut apps,
+        &app("/web", &[task("t", json!({"startedAt": null}))], deployed),
+    );
+    assert!(apps.next_due().is_some());
+    take(
+        &mut apps,
+        &to_raw_value(&json!({"id": "/web", "labels": 7})).unwrap(),
+    );
+    assert_eq!(apps.next_due(), None);
 }
