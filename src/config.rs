@@ -154,6 +154,14 @@ impl Config {
         [admin].into_iter().chain(mesos_dns).chain(bamboo).collect()
     }
 
+    /// Tells whether apps get requests by labels or rules, and not by their names.
+    pub(crate) fn routes_by_apps(&self) -> bool {
+        let is_rules = |source: &sources::Config| matches!(source, sources::Config::Bamboo(_));
+        self.compat.marathon_lb.is_some()
+            || self.compat.bamboo.is_some()
+            || self.sources.values().any(is_rules)
+    }
+
     /// Returns the DNS domains, which the proxy takes off a `Host`.
     pub(crate) fn domains(&self) -> Vec<String> {
         let zones = self.dns.zones.iter();
@@ -190,7 +198,10 @@ impl Config {
     fn address_conflicts(&self) -> Vec<Problem> {
         let mut taken: Vec<(String, SocketAddr)> = Vec::new();
         let mut problems = Vec::new();
-        for (key, address) in self.tcp_addresses() {
+        let labels = self.compat.marathon_lb.as_ref();
+        let ids = labels.and_then(|labels| labels.app_id_listen);
+        let ids = ids.map(|listen| ("compat.marathon_lb.app_id_listen".to_owned(), listen));
+        for (key, address) in self.tcp_addresses().chain(ids) {
             match taken.iter().find(|(_, other)| overlap(*other, address)) {
                 Some((other, at)) => {
                     let reason = format!("{address} is taken by {other} ({at})");

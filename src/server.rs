@@ -21,6 +21,9 @@ use crate::{
     workers::Workers,
 };
 
+/// How soon a port that couldn't be listened on is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
 /// How many requests to reload wait for their turn at the most.
 const RELOADS_MAX: usize = 16;
 
@@ -88,8 +91,6 @@ impl Server {
         let cookies = cookies(&config, &own_cookies)?;
         let listeners = Listeners::default();
         let pending = listeners.bind(&config, config.workers, &mut inherited)?;
-        inherited.close_rest();
-
         let version = predecessor.as_ref().map_or(0, Predecessor::version);
         let controls = registry::start_after(config.registry.clone(), version);
         if let Some(predecessor) = &predecessor {
@@ -134,7 +135,7 @@ impl Server {
             listeners,
             workers,
         };
-        server.begin(pending, predecessor).await?;
+        server.begin(pending, inherited, predecessor).await?;
         Ok(server)
     }
 
@@ -142,6 +143,7 @@ impl Server {
     async fn begin(
         &mut self,
         pending: Pending,
+        mut inherited: Inherited,
         predecessor: Option<Predecessor>,
     ) -> Result<(), Problem> {
         let config = Arc::clone(&self.config);
@@ -152,7 +154,8 @@ impl Server {
             );
         }
         self.apply_listeners(pending, &config).await?;
-        self.apply_dynamic().await?;
+        self.apply_dynamic(&mut inherited).await?;
+        inherited.close_rest();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             workers = config.workers,
@@ -193,13 +196,15 @@ impl Server {
                     None => std::future::pending().await,
                 }
             };
+            let is_given_up = *self.dynamic != **self.dynamics.borrow();
             let request = tokio::select! {
                 over = &mut until => {
                     self.reloads = requests;
                     return over;
                 }
-                Ok(()) = self.dynamics.changed() => {
-                    if let Err(problem) = self.apply_dynamic().await {
+                () = dynamic_changed(&mut self.dynamics, is_given_up) => {
+                    let applied = self.apply_dynamic(&mut Inherited::default()).await;
+                    if let Err(problem) = applied {
                         tracing::error!(%problem, "what sources say of requests can't be used");
                     }
                     continue;
@@ -220,7 +225,10 @@ impl Server {
         // First whatever can fail. Also when nothing is different: the files of secrets may say
         // something new, and the access log may have been moved away.
         let all = self.dynamic.over(&config);
-        let pending = self.bind(&all)?;
+        let workers = self.workers.count();
+        let pending = self
+            .listeners
+            .bind(&all, workers, &mut Inherited::default())?;
         let (access, accesses) = (access(&config)?, Accesses::load(&config)?);
         let cookies = cookies(&config, &self.own_cookies)?;
         let reopened = self.views.proxy().log().reopen(&config.proxy.access_log);
@@ -297,32 +305,28 @@ impl Server {
         self.admin.collectors.reloads.count(succeeded);
     }
 
-    fn bind(&self, config: &Config) -> Result<Pending, Problem> {
-        let workers = self.workers.count();
-        let mut nothing = Inherited::default();
-        self.listeners.bind(config, workers, &mut nothing)
-    }
-
     /// Puts into use what sources say of requests: listeners, and how instances are asked. The routes
     /// are in use already.
-    async fn apply_dynamic(&mut self) -> Result<(), Problem> {
+    async fn apply_dynamic(&mut self, inherited: &mut Inherited) -> Result<(), Problem> {
         let mut dynamic = Dynamic::clone(&self.dynamics.borrow_and_update());
-        let (all, pending) = loop {
-            let all = dynamic.over(&self.config);
-            match self.bind(&all) {
-                Ok(pending) => break (all, pending),
-                Err(problem) => {
-                    let failed = all.proxy.listeners.iter().enumerate();
-                    let mut failed = failed.skip(self.config.proxy.listeners.len());
-                    let key = |at| format!("proxy.listeners[{at}].listen");
-                    let Some((_, listener)) = failed.find(|(at, _)| problem.key == key(*at)) else {
-                        return Err(problem);
-                    };
-                    tracing::warn!(listen = %listener.listen, reason = problem.reason, "is given up");
-                    dynamic.give_up(listener.listen, &problem.reason);
-                }
+        let workers = self.workers.count();
+        let mut pending = Pending::default();
+        let wanted: Vec<_> = dynamic
+            .listeners
+            .iter()
+            .map(|one| one.listener.listen)
+            .collect();
+        for listen in wanted {
+            let bound = self
+                .listeners
+                .bind_proxy(listen, workers, inherited, &mut pending);
+            if let Err(error) = bound {
+                let reason = format!("can't listen on {listen}: {error}");
+                tracing::warn!(%listen, %error, "a port that a source wants can't be listened on");
+                dynamic.give_up(listen, &reason);
             }
-        };
+        }
+        let all = dynamic.over(&self.config);
         self.dynamic = Arc::new(dynamic);
         self.admin.set_dynamic(Arc::clone(&self.dynamic));
         self.health.configure(&all.proxy).await;
@@ -354,6 +358,21 @@ fn collectors(
         Box::new(Arc::clone(views.proxy().metrics())),
         health.metrics(),
     ])
+}
+
+/// Waits until sources say something else of requests, or, where something couldn't be used, until it may
+/// be tried again.
+async fn dynamic_changed(dynamics: &mut watch::Receiver<Arc<Dynamic>>, is_given_up: bool) {
+    let again = async {
+        match is_given_up {
+            true => tokio::time::sleep(TRY_AGAIN).await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        Ok(()) = dynamics.changed() => {}
+        () = again => {}
+    }
 }
 
 fn warn_of(config: &Config) {

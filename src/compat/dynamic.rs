@@ -1,6 +1,10 @@
 //! What sources say of requests: routes, where clients connect for them, and how instances are asked.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use proxy::{Listener, Route, ServiceOptions};
 use registry::{About, Change, ServiceName, Snapshot};
@@ -9,7 +13,14 @@ use super::{bamboo, marathon_lb};
 use crate::{Config, config::overlap};
 
 /// What is said of services besides their instances, by their names.
-pub(super) type Abouts = BTreeMap<ServiceName, About>;
+pub(super) type Abouts = BTreeMap<ServiceName, Stated>;
+
+/// What is said of a service besides its instances.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Stated {
+    pub(super) about: About,
+    pub(super) has_instances: bool,
+}
 
 /// Follows what snapshots say, and makes of it what there is to be made.
 #[derive(Debug)]
@@ -38,15 +49,19 @@ impl Follower {
     pub(crate) fn take(&mut self, snapshot: &Arc<Snapshot>) -> bool {
         let mut is_news = false;
         for change in snapshot.changes_since(&self.seen) {
-            let (name, about) = match change {
-                Change::Put(name, service) => (name, service.about.clone()),
-                Change::Remove(name) => (name, About::NOTHING),
+            let stated = match change {
+                Change::Put(_, service) if service.about != About::NOTHING => Stated {
+                    about: service.about.clone(),
+                    has_instances: !service.instances.is_empty(),
+                },
+                Change::Put(..) | Change::Remove(_) => Stated::default(),
             };
-            let before = match about == About::NOTHING {
+            let name = change.name();
+            let before = match stated == Stated::default() {
                 true => self.abouts.remove(name),
-                false => self.abouts.insert(name.clone(), about.clone()),
+                false => self.abouts.insert(name.clone(), stated.clone()),
             };
-            is_news |= before.unwrap_or_default() != about;
+            is_news |= before.unwrap_or_default() != stated;
         }
         self.seen = Arc::clone(snapshot);
         is_news && self.make()
@@ -68,8 +83,10 @@ impl Follower {
         if made == *self.dynamic {
             return false;
         }
+        // Both are sorted.
         let known = &self.dynamic.refused;
-        for one in made.refused.iter().filter(|one| !known.contains(one)) {
+        let is_new = |one: &&Refused| known.binary_search(one).is_err();
+        for one in made.refused.iter().filter(is_new) {
             tracing::warn!(
                 source = %one.source, record = one.path, reason = one.reason,
                 "can't be used for routes"
@@ -86,6 +103,8 @@ pub(crate) struct Dynamic {
     pub(crate) routes: Vec<Route>,
     pub(crate) listeners: Vec<Wanted>,
     pub(crate) services: BTreeMap<ServiceName, ServiceOptions>,
+    /// The services to which routes alone lead: what restricts these would be in vain otherwise.
+    pub(crate) unnamed: BTreeSet<ServiceName>,
     pub(crate) refused: Vec<Refused>,
 }
 
@@ -109,15 +128,29 @@ pub(crate) struct Refused {
 
 impl Dynamic {
     /// Makes all that there is to be made by a configuration.
-    pub(crate) fn make(config: &Config, abouts: &Abouts) -> Self {
-        let mut dynamic = Self::default();
+    pub(super) fn make(config: &Config, abouts: &Abouts) -> Self {
+        let mut draft = Draft {
+            config,
+            taken: config.tcp_addresses().collect(),
+            made: Self::default(),
+        };
         if let Some(settings) = &config.compat.marathon_lb {
-            marathon_lb::make(settings, abouts, &mut dynamic);
+            marathon_lb::make(settings, abouts, &mut draft);
         }
-        bamboo::make(config.compat.bamboo.as_ref(), abouts, &mut dynamic);
-        dynamic.leave_to_file(config);
-        dynamic.refused.sort();
-        dynamic
+        bamboo::make(config.compat.bamboo.as_ref(), abouts, &mut draft);
+        let mut made = draft.made;
+        if config.routes_by_apps() {
+            let apps = abouts
+                .iter()
+                .filter(|(_, stated)| stated.about.app.is_some());
+            let apps = apps.flat_map(|(name, stated)| {
+                let ports = stated.about.app.iter().flat_map(|app| &app.ports);
+                ports.map(|port| &port.service).chain([name])
+            });
+            made.unnamed = apps.cloned().collect();
+        }
+        made.refused.sort();
+        made
     }
 
     /// Returns a configuration with this added; what the file says of a service counts.
@@ -127,6 +160,7 @@ impl Dynamic {
         proxy.routes.extend(self.routes.iter().cloned());
         let listeners = self.listeners.iter().map(|wanted| wanted.listener.clone());
         proxy.listeners.extend(listeners);
+        proxy.unnamed.extend(self.unnamed.iter().cloned());
         for (name, options) in &self.services {
             let own = proxy.services.entry(name.clone()).or_default();
             if own.check.is_none() {
@@ -136,81 +170,91 @@ impl Dynamic {
         config
     }
 
+    /// Gives up a listener, and says why.
+    pub(crate) fn give_up(&mut self, listen: SocketAddr, reason: &str) {
+        let gone = self
+            .listeners
+            .extract_if(.., |one| one.listener.listen == listen);
+        let refused = gone.map(|wanted| Refused {
+            source: wanted.source,
+            path: wanted.path,
+            reason: reason.to_owned(),
+        });
+        self.refused.extend(refused);
+        self.refused.sort();
+    }
+}
+
+/// What is being made.
+#[derive(Debug)]
+pub(super) struct Draft<'c> {
+    config: &'c Config,
+    /// The addresses that the file has, with their keys.
+    taken: Vec<(String, SocketAddr)>,
+    pub(super) made: Dynamic,
+}
+
+impl Draft<'_> {
     /// Adds a route if it is one.
     ///
     /// # Errors
     ///
     /// Returns in words why it isn't.
     pub(super) fn add(&mut self, route: Route) -> Result<(), String> {
-        let alone = proxy::Config {
-            routes: vec![route],
-            ..proxy::Config::default()
-        };
-        match alone.problems().into_iter().next() {
-            Some(problem) => {
-                let key = problem.key.trim_start_matches("routes[0]");
-                Err(format!(
-                    "{} {}",
-                    key.trim_start_matches('.'),
-                    problem.reason
-                ))
-            }
-            None => {
-                self.routes.extend(alone.routes);
-                Ok(())
-            }
+        self.check(&route)?;
+        self.made.routes.push(route);
+        Ok(())
+    }
+
+    /// Tells whether a route is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns in words why it isn't.
+    pub(super) fn check(&self, route: &Route) -> Result<(), String> {
+        let problems = route.problems(self.config.proxy.path);
+        match problems.first() {
+            Some(problem) => Err(problem.to_string()),
+            None => Ok(()),
         }
     }
 
-    /// Has clients accepted at an address.
+    /// Has clients accepted at an address, at most at `max` ones; no port is listened on twice, as routes
+    /// look at ports alone.
     ///
     /// # Errors
     ///
     /// Returns in words who has the address already.
-    pub(super) fn listen(&mut self, wanted: Wanted) -> Result<(), String> {
+    pub(super) fn listen(&mut self, wanted: Wanted, max: usize) -> Result<(), String> {
         let listen = wanted.listener.listen;
-        let mut others = self.listeners.iter();
-        match others.find(|other| overlap(other.listener.listen, listen)) {
-            Some(other) => Err(format!("{listen} is listened on for {}", other.path)),
-            None => {
-                self.listeners.push(wanted);
-                Ok(())
-            }
+        let proxy = self.config.proxy.listeners.iter().enumerate();
+        let mut same_port = proxy.filter(|(_, one)| one.listen.port() == listen.port());
+        let mut taken = self.taken.iter();
+        if let Some((key, _)) = taken.find(|(_, other)| overlap(*other, listen)) {
+            return Err(format!("{listen} is taken by {key}"));
         }
+        if let Some((at, _)) = same_port.next() {
+            return Err(format!("{listen} has the port of proxy.listeners[{at}]"));
+        }
+        let mut others = self.made.listeners.iter();
+        if let Some(other) = others.find(|one| one.listener.listen.port() == listen.port()) {
+            return Err(format!("port {} is that of {}", listen.port(), other.path));
+        }
+        if self.made.listeners.len() >= max {
+            return Err(format!(
+                "{max} ports are listened on already (listeners_max)"
+            ));
+        }
+        self.made.listeners.push(wanted);
+        Ok(())
     }
 
     /// Says that something of a source's record can't be used.
     pub(super) fn refuse(&mut self, source: &str, path: &str, reason: String) {
-        self.refused.push(Refused {
+        self.made.refused.push(Refused {
             source: source.into(),
             path: path.to_owned(),
             reason,
         });
-    }
-
-    /// Gives up a listener, and says why.
-    pub(crate) fn give_up(&mut self, listen: SocketAddr, reason: &str) {
-        let gone = self
-            .listeners
-            .extract_if(.., |one| one.listener.listen == listen);
-        let gone: Vec<_> = gone.collect();
-        for wanted in gone {
-            self.refuse(&wanted.source, &wanted.path, reason.to_owned());
-        }
-    }
-
-    /// Leaves out listeners whose addresses the file has for something else.
-    fn leave_to_file(&mut self, config: &Config) {
-        let taken: Vec<_> = config.tcp_addresses().collect();
-        let wanted: Vec<_> = self
-            .listeners
-            .iter()
-            .map(|one| one.listener.listen)
-            .collect();
-        for listen in wanted {
-            if let Some((key, _)) = taken.iter().find(|(_, other)| overlap(*other, listen)) {
-                self.give_up(listen, &format!("{listen} is taken by {key}"));
-            }
-        }
     }
 }

@@ -108,17 +108,29 @@ impl Listeners {
         }
         for (index, listener) in config.proxy.listeners.iter().enumerate() {
             let listen = listener.listen;
-            if !self.proxy.contains_key(&listen) {
-                let key = format!("proxy.listeners[{index}].listen");
-                let given = inherited.take(Part::Proxy, listen);
-                let sockets = bind::proxy(listen, given, workers, self.has_port(listen));
-                let sockets = sockets.map_err(|error| problem(key, listen, &error))?;
-                pending.proxy.push((listen, sockets));
-            }
+            let key = format!("proxy.listeners[{index}].listen");
+            let bound = self.bind_proxy(listen, workers, inherited, &mut pending);
+            bound.map_err(|error| problem(key, listen, &error))?;
         }
         let has_port = |listen| self.has_port(listen);
         pending.apis = self.apis.bind(config, inherited, has_port)?;
         Ok(pending)
+    }
+
+    /// Binds one address of the proxy, unless it is there or `inherited`, and adds it to what is pending.
+    pub(crate) fn bind_proxy(
+        &self,
+        listen: SocketAddr,
+        workers: usize,
+        inherited: &mut Inherited,
+        pending: &mut Pending,
+    ) -> io::Result<()> {
+        if !self.proxy.contains_key(&listen) {
+            let given = inherited.take(Part::Proxy, listen);
+            let sockets = bind::proxy(listen, given, workers, self.has_port(listen))?;
+            pending.proxy.push((listen, sockets));
+        }
+        Ok(())
     }
 
     /// Tells whether one of our own listeners has this port.

@@ -105,6 +105,8 @@ fn what_can_not_be_used_is_told_and_the_rest_works() {
         );
     }
     assert_eq!(signpost.curl("shop.example", "/"), (200, "web".to_owned()));
+    // Its name would lead past what labels say.
+    assert_eq!(signpost.curl("web.app", "/").0, 404);
     assert_eq!(get(ports[0], "/", "Host: x\r\n"), (200, "web".to_owned()));
     assert_eq!(signpost.logged("can't be used for routes").len(), 3);
     drop(taken);

@@ -22,6 +22,21 @@ pub(super) struct Term {
 }
 
 impl Expression {
+    /// Reads one criterion.
+    ///
+    /// # Errors
+    ///
+    /// Returns in words what it can't be.
+    pub(super) fn of_one(text: &str) -> Result<Self, String> {
+        let term = Term {
+            is_negated: false,
+            criterion: Criterion::parse(&words(text)?)?,
+        };
+        Ok(Self {
+            alternatives: vec![vec![term]],
+        })
+    }
+
     /// Reads an expression.
     ///
     /// # Errors

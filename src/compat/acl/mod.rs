@@ -24,5 +24,15 @@ pub(super) fn routes(acl: &str, template: &Route) -> Result<Vec<Route>, String> 
     routes::of(&expression, template)
 }
 
+/// As [`routes`], of one criterion: what looks like an operator in it is a value.
+///
+/// # Errors
+///
+/// As [`routes`].
+pub(super) fn routes_of_one(acl: &str, template: &Route) -> Result<Vec<Route>, String> {
+    let expression = Expression::of_one(acl)?;
+    routes::of(&expression, template)
+}
+
 #[cfg(test)]
 mod tests;

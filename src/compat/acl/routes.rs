@@ -27,10 +27,11 @@ pub(super) fn of(expression: &Expression, template: &Route) -> Result<Vec<Route>
     Ok(routes)
 }
 
-/// Makes a route for each host that is named, or one for any.
+/// Makes a route for each host and each beginning of a path that is named, or one for any.
 fn of_terms(terms: &[Term], template: &Route) -> Result<Vec<Route>, String> {
     let mut route = template.clone();
     let mut hosts: Option<Vec<String>> = None;
+    let mut starts: Option<&Criterion> = None;
     for term in terms {
         let criterion = &term.criterion;
         if term.is_negated {
@@ -39,12 +40,16 @@ fn of_terms(terms: &[Term], template: &Route) -> Result<Vec<Route>, String> {
         }
         match &criterion.fetch {
             Fetch::Header(name) => match host_patterns(criterion) {
+                Some(_) if template.host.is_some() => {
+                    return Err("another host can't be one route's".to_owned());
+                }
                 Some(patterns) if hosts.is_none() => hosts = Some(patterns),
                 _ => route.headers.push(header(name, criterion)?),
             },
-            Fetch::Path if has_path(&route) => {
+            Fetch::Path if has_path(&route) || starts.is_some() => {
                 return Err("two criteria for the path can't be one route's".to_owned());
             }
+            Fetch::Path if criterion.matching == Matching::Begin => starts = Some(criterion),
             Fetch::Path => match exact_path(criterion) {
                 Some(path) => route.path = Some(path),
                 None => route.path_regex = Some(regex(criterion, "/")?),
@@ -59,14 +64,32 @@ fn of_terms(terms: &[Term], template: &Route) -> Result<Vec<Route>, String> {
             Fetch::Source => route.clients = networks(criterion)?,
         }
     }
-    let Some(hosts) = hosts else {
-        return Ok(vec![route]);
-    };
-    let routes = hosts.into_iter().map(|host| Route {
-        host: Some(host),
-        ..route.clone()
+    let hosts = hosts.map_or_else(|| vec![None], |all| all.into_iter().map(Some).collect());
+    let count = hosts.len() * starts.map_or(1, |starts| starts.values.len());
+    if count > ROUTES_MAX {
+        return Err(format!("it takes more than {ROUTES_MAX} routes"));
+    }
+    let routes = hosts.into_iter().flat_map(|host| {
+        let one = Route {
+            host: host.or_else(|| template.host.clone()),
+            ..route.clone()
+        };
+        match starts {
+            None => vec![one],
+            Some(criterion) => beginning(criterion, &one),
+        }
     });
     Ok(routes.collect())
+}
+
+/// Makes a route for each beginning of a path.
+fn beginning(criterion: &Criterion, route: &Route) -> Vec<Route> {
+    let starts = criterion.values.iter().map(|start| Route {
+        path_start: Some(start.clone()),
+        ignore_case: criterion.ignore_case,
+        ..route.clone()
+    });
+    starts.collect()
 }
 
 /// Makes of a criterion that must not hold what a route isn't for.
@@ -102,9 +125,13 @@ fn exceptions(criterion: &Criterion) -> Result<Vec<Unless>, String> {
 }
 
 fn has_path(route: &Route) -> bool {
-    [&route.path, &route.path_prefix, &route.path_regex]
-        .into_iter()
-        .any(Option::is_some)
+    let all = [
+        &route.path,
+        &route.path_prefix,
+        &route.path_regex,
+        &route.path_start,
+    ];
+    all.into_iter().any(Option::is_some)
 }
 
 /// Returns a path that is compared as it is; none when case doesn't matter, or there are several.
@@ -140,44 +167,39 @@ fn header(name: &str, criterion: &Criterion) -> Result<ValueMatch, String> {
         name: name.to_owned(),
         ..ValueMatch::default()
     };
-    match (criterion.matching, &*criterion.values) {
-        (Matching::Found, _) => {}
-        (Matching::Exact, [value]) if !criterion.ignore_case && name != "host" => {
-            wanted.exact = Some(value.clone());
-        }
-        (Matching::Begin, [value]) if !criterion.ignore_case && name != "host" => {
-            wanted.prefix = Some(value.clone());
-        }
-        _ => {
-            let delimiters = match criterion.matching {
-                Matching::Domain => "/?.:",
-                _ => "/?",
-            };
-            wanted.regex = Some(regex(criterion, delimiters)?);
-        }
+    if criterion.matching != Matching::Found {
+        wanted.regex = Some(regex(criterion, "/?")?);
     }
     Ok(wanted)
 }
 
 /// Makes an expression that the whole of a value matches; `delimiters` are what parts stand between.
+///
+/// Of a header with several values, between commas, one has to be as it is wanted, as in HAProxy.
 fn regex(criterion: &Criterion, delimiters: &str) -> Result<String, String> {
     // The case of a host doesn't matter, and its port may follow.
     let is_host = criterion.fetch == Fetch::Header("host".to_owned());
-    let port = if is_host { "(:[0-9]+)?" } else { "" };
+    let (before, after) = match &criterion.fetch {
+        Fetch::Header(_) if is_host => ("", "(:[0-9]+)?"),
+        Fetch::Header(_) => ("(.*,)?[ \t]*", "[ \t]*(,.*)?"),
+        _ => ("", ""),
+    };
     let delimiters = match criterion.matching {
         Matching::Domain => "/?.:",
         _ => delimiters,
     };
+    // What a part may stand in, which is one value of several.
+    let any = if before.is_empty() { "." } else { "[^,]" };
     let parts = criterion.values.iter().map(|value| {
         let text = escaped(value);
         let inner = escaped(value.trim_matches(|c| delimiters.contains(c)));
         Ok(match criterion.matching {
-            Matching::Exact => format!("{text}{port}"),
-            Matching::Begin => format!("{text}.*"),
-            Matching::End => format!(".*{text}{port}"),
+            Matching::Exact => format!("{before}{text}{after}"),
+            Matching::Begin => format!("{before}{text}.*"),
+            Matching::End => format!(".*{text}{after}"),
             Matching::Substring => format!(".*{text}.*"),
             Matching::Directory | Matching::Domain => {
-                format!("(.*[{delimiters}])?{inner}([{delimiters}].*)?")
+                format!("{before}({any}*[{delimiters}])?{inner}([{delimiters}]{any}*)?{after}")
             }
             Matching::Regex => format!(".*(?:{value}).*"),
             Matching::Found | Matching::Address => {
@@ -186,10 +208,9 @@ fn regex(criterion: &Criterion, delimiters: &str) -> Result<String, String> {
         })
     });
     let parts: Vec<String> = parts.collect::<Result<_, String>>()?;
-    let flags = if criterion.ignore_case || is_host {
-        "(?i)"
-    } else {
-        ""
+    let flags = match criterion.ignore_case || is_host {
+        true => "(?i)",
+        false => "",
     };
     match &*parts {
         [part] => Ok(format!("{flags}{part}")),

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use proxy::Route;
-use registry::{AppRule, ServiceName};
+use proxy::{PathRules, Route};
+use registry::ServiceName;
 
 use super::Config;
 use crate::compat::{
     acl,
-    dynamic::{Abouts, Dynamic},
+    dynamic::{Abouts, Draft},
 };
 
 /// The settings of a rule.
@@ -21,28 +21,30 @@ pub(super) const ACL: &str = "Acl";
 pub(super) const PRIORITY: &str = "Priority";
 
 /// Makes the routes of all rules, in the order of their apps' ids.
-pub(in crate::compat) fn make(config: Option<&Config>, abouts: &Abouts, dynamic: &mut Dynamic) {
+pub(in crate::compat) fn make(config: Option<&Config>, abouts: &Abouts, draft: &mut Draft<'_>) {
     let has_default = config.is_some_and(|config| config.default_rules);
-    let apps = abouts.iter();
     // A rule whose app isn't there is for nobody.
-    let apps =
-        apps.filter_map(|(service, about)| Some((service, about.app.as_ref()?, &about.rule)));
+    let apps = abouts.iter().filter_map(|(service, stated)| {
+        let app = stated.about.app.as_ref()?;
+        Some((service, app, &stated.about.rules))
+    });
     let mut apps: Vec<_> = apps.collect();
     apps.sort_by(|(_, a, _), (_, b, _)| a.id.cmp(&b.id));
-    for (service, app, rule) in apps {
-        match rule {
-            Some(rule) => {
-                if let Err(reason) = add(service, rule, dynamic) {
-                    dynamic.refuse(&rule.source, &rule.path, reason);
-                }
+    for (service, app, rules) in apps {
+        // Ids that differ may come to the same name.
+        let mut own = rules.iter().filter(|rule| rule.id == app.id).peekable();
+        if own.peek().is_none() && has_default && app.together.is_none() {
+            let acl = format!("path_beg -i {}", app.id);
+            if let Err(reason) = add(service, &acl, 0, draft) {
+                draft.refuse(&app.source, &app.id, format!("its default rule: {reason}"));
             }
-            None if has_default && app.together.is_none() => {
-                let acl = format!("path_beg -i {}", app.id);
-                if let Err(reason) = add_routes(service, &acl, 0, dynamic) {
-                    dynamic.refuse(&app.source, &app.id, format!("its default rule: {reason}"));
-                }
+        }
+        for rule in own {
+            let added = priority(&rule.config);
+            let added = added.and_then(|priority| add(service, &rule.acl, priority, draft));
+            if let Err(reason) = added {
+                draft.refuse(&rule.source, &rule.path, reason);
             }
-            None => {}
         }
     }
 }
@@ -55,11 +57,13 @@ pub(in crate::compat) fn make(config: Option<&Config>, abouts: &Abouts, dynamic:
 pub(super) fn check(settings: &Settings) -> Result<(), String> {
     let service = "app".parse().expect("it is a name");
     let acl = settings.get(ACL).map(|acl| &**acl).unwrap_or_default();
-    add_routes(&service, acl, priority(settings)?, &mut Dynamic::default())
-}
-
-fn add(service: &ServiceName, rule: &AppRule, dynamic: &mut Dynamic) -> Result<(), String> {
-    add_routes(service, &rule.acl, priority(&rule.config)?, dynamic)
+    let routes = routes(&service, acl, priority(settings)?)?;
+    let mut problems = routes
+        .iter()
+        .flat_map(|route| route.problems(PathRules::default()));
+    problems
+        .next()
+        .map_or(Ok(()), |problem| Err(problem.to_string()))
 }
 
 fn priority(settings: &Settings) -> Result<i32, String> {
@@ -70,24 +74,25 @@ fn priority(settings: &Settings) -> Result<i32, String> {
         .map_err(|_| format!("{PRIORITY}: `{text}` is not a number"))
 }
 
-fn add_routes(
+/// Adds all routes of a rule, or none: half a rule would send requests where nobody expects them.
+fn add(
     service: &ServiceName,
     acl: &str,
     priority: i32,
-    dynamic: &mut Dynamic,
+    draft: &mut Draft<'_>,
 ) -> Result<(), String> {
+    let routes = routes(service, acl, priority)?;
+    routes.iter().try_for_each(|route| draft.check(route))?;
+    draft.made.routes.extend(routes);
+    Ok(())
+}
+
+fn routes(service: &ServiceName, acl: &str, priority: i32) -> Result<Vec<Route>, String> {
     let template = Route {
         name: Some(format!("bamboo:{}", service.as_str())),
         priority,
         service: Some(service.clone()),
         ..Route::default()
     };
-    let routes = acl::routes(acl, &template)?;
-    // All or nothing: half a rule would send some requests where nobody expects them.
-    let mut whole = Dynamic::default();
-    for route in routes {
-        whole.add(route)?;
-    }
-    dynamic.routes.append(&mut whole.routes);
-    Ok(())
+    acl::routes(acl, &template)
 }

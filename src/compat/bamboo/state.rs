@@ -18,7 +18,7 @@ pub(super) fn apps(snapshot: &Snapshot) -> Vec<(&Arc<App>, &Arc<Service>)> {
 /// Lists all rules.
 pub(super) fn rules(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<AppRule>> {
     let services = snapshot.services().values();
-    services.filter_map(|service| service.about.rule.as_ref())
+    services.flat_map(|service| &service.about.rules)
 }
 
 /// Makes `/api/state`.

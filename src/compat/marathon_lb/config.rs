@@ -20,6 +20,9 @@ pub struct Config {
     /// Whether each service port is listened on.
     #[serde(default = "yes")]
     pub service_ports: bool,
+    /// How many ports are listened on for apps at the most.
+    #[serde(default = "listeners_max")]
+    pub listeners_max: usize,
     /// Where requests are routed by their header `X-Marathon-App-Id`; nowhere when left out.
     pub app_id_listen: Option<SocketAddr>,
     /// Whether instances are asked as Marathon does.
@@ -46,6 +49,10 @@ impl Config {
 
 fn bind_addr() -> IpAddr {
     Ipv4Addr::UNSPECIFIED.into()
+}
+
+fn listeners_max() -> usize {
+    512
 }
 
 fn yes() -> bool {

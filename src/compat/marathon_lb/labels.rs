@@ -22,11 +22,8 @@ const OF_APPS: [&str; 9] = [
     "TASK_ID",
 ];
 
-/// Labels by which marathon-lb changes what HAProxy is told, and what is so instead.
-const WITHOUT: [(&str, &str); 2] = [
-    ("SSL_CERT", "service ports don't speak TLS"),
-    ("BIND_OPTIONS", "there are no options of HAProxy"),
-];
+/// Words in a template of HAProxy's by which it keeps somebody away: without them the port would be open.
+const RESTRICTING: [&str; 5] = ["deny", "reject", "tarpit", "auth", "verify"];
 
 /// What stands in front of a port's label, and after its number.
 type Named = (String, String);
@@ -55,6 +52,8 @@ pub(super) struct PortLabels {
     pub(super) hsts: bool,
     pub(super) bind_addr: Option<IpAddr>,
     pub(super) service_port: u16,
+    /// Whether the service port isn't listened on, as it would be open to more than its labels say.
+    pub(super) is_unlistened: bool,
     pub(super) allowed: Vec<IpNet>,
     pub(super) proxypass_path: Option<String>,
     pub(super) revproxy_path: Option<String>,
@@ -151,11 +150,13 @@ impl PortLabels {
             "ENABLED" => self.enabled = is_true(value),
             "REDIRECT_TO_HTTPS" => self.redirect_to_https = is_true(value),
             "USE_HSTS" => self.hsts = is_true(value),
-            "BIND_ADDR" => {
-                let address = value.parse();
-                let address = address.map_err(|_| format!("`{value}` is not an address"));
-                self.bind_addr = (value != "*").then_some(address).transpose()?;
-            }
+            "BIND_ADDR" if value == "*" => self.bind_addr = None,
+            "BIND_ADDR" => match value.parse() {
+                Ok(address) => self.bind_addr = Some(address),
+                Err(_) => return Err(self.unlistened(&format!("`{value}` is not an address"))),
+            },
+            "SSL_CERT" => return Err(self.unlistened("service ports don't speak TLS")),
+            "BIND_OPTIONS" => return Err(self.unlistened("there are no options of HAProxy")),
             "PORT" => {
                 let port = value.parse().ok().filter(|port| *port != 0);
                 self.service_port = port.ok_or_else(|| format!("`{value}` is not a port"))?;
@@ -177,13 +178,19 @@ impl PortLabels {
             "HTTP_BACKEND_PROXYPASS_PATH" => self.proxypass_path = Some(path(value)?),
             "HTTP_BACKEND_REVPROXY_PATH" => self.revproxy_path = Some(path(value)?),
             "HTTP_BACKEND_REDIR" => self.redirect_path = Some(path(value)?),
-            name => {
-                let without = WITHOUT.iter().find(|(one, _)| *one == name);
-                let reason = without.map(|(_, reason)| (*reason).to_owned());
-                return Err(reason.unwrap_or_else(|| template(name)));
+            name if RESTRICTING.iter().any(|word| value.contains(word)) => {
+                let reason = format!("{}, and keeps somebody away", template(name));
+                self.closed = Some(("template", reason));
             }
+            name => return Err(template(name)),
         }
         Ok(())
+    }
+
+    /// Notes that the service port isn't listened on, and says why.
+    fn unlistened(&mut self, reason: &str) -> String {
+        self.is_unlistened = true;
+        format!("{reason}; the service port is not listened on")
     }
 
     fn balance(&mut self, value: &str) -> Result<(), String> {

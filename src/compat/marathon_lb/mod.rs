@@ -19,33 +19,33 @@ use self::{
     labels::{Labels, Mode},
     port::Port,
 };
-use super::dynamic::{Abouts, Dynamic, Refused};
+use super::dynamic::{Abouts, Draft};
 
 /// Makes what the labels of all apps ask for.
-pub(super) fn make(config: &Config, abouts: &Abouts, dynamic: &mut Dynamic) {
-    let apps = abouts.values().filter_map(|about| about.app.as_ref());
-    // A colour has no routes of its own, and neither has a group that another signpost is for.
-    for app in apps.filter(|app| app.together.is_none()) {
-        let mut making = Making {
-            config,
-            app,
-            dynamic,
-        };
-        making.app();
-    }
+pub(super) fn make(config: &Config, abouts: &Abouts, draft: &mut Draft<'_>) {
     if let Some(listen) = config.app_id_listen {
-        port::app_id_listener(listen, dynamic);
+        port::app_id_listener(listen, draft);
+    }
+    let apps = abouts.values();
+    let apps = apps.filter_map(|stated| Some((stated, stated.about.app.as_ref()?)));
+    // A colour has no routes of its own.
+    let mut apps: Vec<_> = apps.filter(|(_, app)| app.together.is_none()).collect();
+    // Of several that want the same the first one has it, but for one that has nobody to ask.
+    apps.sort_by_key(|(stated, app)| (!stated.has_instances, Arc::clone(&app.id)));
+    for (_, app) in apps {
+        let mut making = Making { config, app, draft };
+        making.app();
     }
 }
 
 /// Makes what one app asks for.
-struct Making<'a> {
+struct Making<'a, 'c> {
     config: &'a Config,
     app: &'a Arc<App>,
-    dynamic: &'a mut Dynamic,
+    draft: &'a mut Draft<'c>,
 }
 
-impl Making<'_> {
+impl Making<'_, '_> {
     fn app(&mut self) {
         let (labels, problems) = Labels::of(self.app, self.config.strict);
         if !labels.is_any_for(&self.config.groups) {
@@ -81,13 +81,13 @@ impl Making<'_> {
                 is_first,
             };
             is_first = false;
-            for (name, reason) in port.add(self.dynamic) {
+            for (name, reason) in port.add(self.draft) {
                 self.refuse(&label(name), reason);
             }
             if self.config.health_checks
                 && let Some(check) = check::of(self.app, index)
             {
-                let options = self.dynamic.services.entry(app_port.service.clone());
+                let options = self.draft.made.services.entry(app_port.service.clone());
                 options.or_default().check = Some(check);
             }
         }
@@ -95,11 +95,8 @@ impl Making<'_> {
 
     /// Says that something of the app can't be used.
     fn refuse(&mut self, label: &str, reason: String) {
-        self.dynamic.refused.push(Refused {
-            source: Arc::clone(&self.app.source),
-            path: format!("{} {label}", self.app.id),
-            reason,
-        });
+        let path = format!("{} {label}", self.app.id);
+        self.draft.refuse(&self.app.source, &path, reason);
     }
 }
 

@@ -11,7 +11,7 @@ use registry::{App, AppPort};
 use super::{config::Config, labels::PortLabels};
 use crate::compat::{
     acl,
-    dynamic::{Dynamic, Wanted},
+    dynamic::{Draft, Wanted},
 };
 
 /// The cookie by which marathon-lb keeps a client at an instance.
@@ -19,6 +19,9 @@ const COOKIE: &str = "mesosphere_server_id";
 
 /// For how long browsers are to use TLS alone, as marathon-lb tells them.
 const HSTS: &str = "max-age=15768000";
+
+/// The priority of what is for one port alone: hosts and weights don't matter there.
+const AT_PORT: i32 = i32::MAX;
 
 /// The header that names an app.
 const APP_ID: &str = "x-marathon-app-id";
@@ -37,7 +40,7 @@ type Problems = Vec<(&'static str, String)>;
 
 impl Port<'_> {
     /// Adds routes and a listener; returns what can't be, by the labels.
-    pub(super) fn add(&self, dynamic: &mut Dynamic) -> Problems {
+    pub(super) fn add(&self, draft: &mut Draft<'_>) -> Problems {
         let mut problems = Problems::new();
         if self.own.revproxy_path.is_some() {
             let reason = "the header `Location` is not rewritten";
@@ -45,10 +48,10 @@ impl Port<'_> {
         }
         for host in &self.own.vhosts {
             for route in self.of_host(host, &mut problems) {
-                self.put(dynamic, route, "VHOST", &mut problems);
+                self.put(draft, route, "VHOST", &mut problems);
             }
         }
-        self.listen(dynamic, &mut problems);
+        self.listen(draft, &mut problems);
         if let Some(listen) = self.config.app_id_listen.filter(|_| self.is_first) {
             let named = ValueMatch {
                 name: APP_ID.to_owned(),
@@ -57,10 +60,11 @@ impl Port<'_> {
             };
             let route = Route {
                 ports: vec![listen.port()],
+                priority: AT_PORT,
                 headers: vec![named],
                 ..self.route()
             };
-            self.put(dynamic, route, "VHOST", &mut problems);
+            self.put(draft, route, "VHOST", &mut problems);
         }
         problems
     }
@@ -68,14 +72,14 @@ impl Port<'_> {
     /// Adds a route, and where only some networks are allowed, one that refuses the others.
     fn put(
         &self,
-        dynamic: &mut Dynamic,
+        draft: &mut Draft<'_>,
         route: Route,
         label: &'static str,
         problems: &mut Problems,
     ) {
         let refusal = (!self.own.allowed.is_empty()).then(|| refusal(&route, &self.own.allowed));
         for route in [route].into_iter().chain(refusal) {
-            if let Err(reason) = dynamic.add(route) {
+            if let Err(reason) = draft.add(route) {
                 problems.push((label, reason));
             }
         }
@@ -121,7 +125,7 @@ impl Port<'_> {
                 Vec::new()
             }
             (_, Some(proxypass)) => vec![proxied(&base, host, proxypass)],
-            (Some(path), None) => match acl::routes(&format!("path_beg {path}"), &base) {
+            (Some(path), None) => match acl::routes_of_one(&format!("path_beg {path}"), &base) {
                 Ok(routes) => routes,
                 Err(reason) => {
                     problems.push(("PATH", reason));
@@ -140,7 +144,10 @@ impl Port<'_> {
                 ..base.clone()
             });
         }
-        if let Some(path) = &self.own.redirect_path {
+        // It is for requests that lead here; those for the root may lead elsewhere.
+        let is_root = |path: &String| path.split_whitespace().any(|one| one == "/");
+        let has_root = self.own.path.as_ref().is_none_or(is_root);
+        if let Some(path) = self.own.redirect_path.as_ref().filter(|_| has_root) {
             let root = Route {
                 path: Some("/".to_owned()),
                 ..answering(&base)
@@ -162,9 +169,9 @@ impl Port<'_> {
     }
 
     /// Adds the route of the service port, and has it listened on.
-    fn listen(&self, dynamic: &mut Dynamic, problems: &mut Problems) {
+    fn listen(&self, draft: &mut Draft<'_>, problems: &mut Problems) {
         let port = self.own.service_port;
-        if port == 0 || !self.config.service_ports {
+        if port == 0 || !self.config.service_ports || self.own.is_unlistened {
             return;
         }
         let listen = SocketAddr::new(self.own.bind_addr.unwrap_or(self.config.bind_addr), port);
@@ -173,33 +180,30 @@ impl Port<'_> {
             source: Arc::clone(&self.app.source),
             path: self.app.id.to_string(),
         };
-        if let Err(reason) = dynamic.listen(wanted) {
+        if let Err(reason) = draft.listen(wanted, self.config.listeners_max) {
             problems.push(("PORT", reason));
             return;
         }
         let route = Route {
             ports: vec![port],
+            priority: AT_PORT,
             ..self.route()
         };
-        self.put(dynamic, route, "PORT", problems);
+        self.put(draft, route, "PORT", problems);
     }
 }
 
 /// Has the port listened on where apps are named by a header; a request that names none is refused.
-pub(super) fn app_id_listener(listen: SocketAddr, dynamic: &mut Dynamic) {
+pub(super) fn app_id_listener(listen: SocketAddr, draft: &mut Draft<'_>) {
     let wanted = Wanted {
         listener: Listener::http(listen),
         source: "".into(),
         path: "compat.marathon_lb.app_id_listen".to_owned(),
     };
-    let refused = |dynamic: &mut Dynamic, reason| dynamic.refuse("", APP_ID, reason);
-    if let Err(reason) = dynamic.listen(wanted) {
-        refused(dynamic, reason);
-        return;
-    }
     let rest = Route {
         name: Some("marathon-lb:app-id".to_owned()),
         ports: vec![listen.port()],
+        priority: AT_PORT - 1,
         respond: Some(Respond {
             status: 503,
             body: "no app has the id of X-Marathon-App-Id\n".to_owned(),
@@ -207,8 +211,11 @@ pub(super) fn app_id_listener(listen: SocketAddr, dynamic: &mut Dynamic) {
         }),
         ..Route::default()
     };
-    if let Err(reason) = dynamic.add(rest) {
-        refused(dynamic, reason);
+    let added = draft
+        .listen(wanted, usize::MAX)
+        .and_then(|()| draft.add(rest));
+    if let Err(reason) = added {
+        draft.refuse("", APP_ID, reason);
     }
 }
 
@@ -243,18 +250,8 @@ fn answering(route: &Route) -> Route {
 
 /// Sends clients to the same place by TLS, as far as they aren't there.
 fn to_https(route: &Route) -> Route {
-    let secure = Unless {
-        headers: vec![ValueMatch {
-            name: "x-forwarded-proto".to_owned(),
-            exact: Some("https".to_owned()),
-            ..ValueMatch::default()
-        }],
-        ..Unless::default()
-    };
-    let mut unless = route.unless.clone();
-    unless.push(secure);
     Route {
-        unless,
+        scheme: Some(Scheme::Http),
         redirect: Some(Redirect {
             scheme: Some(Scheme::Https),
             status: 301,

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use registry::{About, AppCheck, AppPort};
 
 use super::*;
+use crate::compat::dynamic::{Dynamic, Stated};
 
 fn config(text: &str) -> Config {
     toml::from_str(&format!("groups = ['external']\n{text}")).unwrap()
@@ -42,16 +43,25 @@ fn app(id: &str, labels: &[(&str, &str)]) -> App {
 }
 
 fn made(config: &Config, apps: &[App]) -> Dynamic {
+    let all = crate::Config {
+        compat: crate::CompatConfig {
+            marathon_lb: Some(config.clone()),
+            ..crate::CompatConfig::default()
+        },
+        ..crate::Config::default()
+    };
     let abouts = apps.iter().map(|app| {
-        let about = About {
-            app: Some(Arc::new(app.clone())),
-            rule: None,
+        let stated = Stated {
+            about: About {
+                app: Some(Arc::new(app.clone())),
+                rules: Vec::new(),
+            },
+            // One that is called so has nobody.
+            has_instances: !app.id.ends_with("empty"),
         };
-        (app.ports[0].service.clone(), about)
+        (app.ports[0].service.clone(), stated)
     });
-    let mut dynamic = Dynamic::default();
-    make(config, &abouts.collect(), &mut dynamic);
-    dynamic
+    Dynamic::make(&all, &abouts.collect())
 }
 
 /// What is made of an app in the group, in TOML without names.
@@ -63,8 +73,15 @@ fn routes(labels: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
 
 fn shown(dynamic: &Dynamic) -> (Vec<String>, Vec<String>) {
     let line = |route: &proxy::Route| {
+        // Those of one port alone come before all others, as they should.
+        assert!(route.ports.is_empty() || route.priority >= i32::MAX - 1);
+        let priority = match route.ports.is_empty() {
+            true => route.priority,
+            false => 0,
+        };
         let route = proxy::Route {
             name: None,
+            priority,
             ..route.clone()
         };
         let table = toml::Table::try_from(route).unwrap();
@@ -139,7 +156,7 @@ fn only_apps_of_the_groups_have_routes() {
         together: Some("x.app".parse().unwrap()),
         ..app("/a", &[("HAPROXY_GROUP", "external")])
     };
-    assert_eq!(made(&config(""), &[colour]), Dynamic::default());
+    assert!(made(&config(""), &[colour]).routes.is_empty());
 }
 
 #[test]
@@ -151,8 +168,9 @@ fn labels_become_what_routes_have() {
                 ("HAPROXY_0_BACKEND_WEIGHT", "7"),
             ],
             &[
-                r#"host="a" path_regex="(?i)(?:/one.*|/two.*)" priority=7 service="web.app""#,
-                r#"ports=[10000] priority=7 service="web.app""#,
+                r#"host="a" ignore_case=true path_start="/one" priority=7 service="web.app""#,
+                r#"host="a" ignore_case=true path_start="/two" priority=7 service="web.app""#,
+                r#"ports=[10000] service="web.app""#,
             ],
         ),
         (
@@ -183,7 +201,7 @@ fn labels_become_what_keeps_clients_away_or_at_an_instance() {
             &[("HAPROXY_0_REDIRECT_TO_HTTPS", "true")],
             &[
                 r#"host="a" service="web.app""#,
-                r#"host="a" redirect={ scheme = "https", status = 301 } unless=[{ headers = [{ exact = "https", name = "x-forwarded-proto" }] }]"#,
+                r#"host="a" redirect={ scheme = "https", status = 301 } scheme="http""#,
                 r#"ports=[10000] service="web.app""#,
             ],
         ),
@@ -206,7 +224,7 @@ fn labels_become_what_keeps_clients_away_or_at_an_instance() {
             ],
             &[
                 r#"host="a" path_prefix="/api" priority=1 rewrite={ host = "a", strip_prefix = true } service="web.app""#,
-                r#"ports=[10000] priority=1 service="web.app""#,
+                r#"ports=[10000] service="web.app""#,
             ],
         ),
         (
@@ -249,13 +267,8 @@ fn labels_of_nonsense_are_told_and_the_rest_is_used() {
         ("HAPROXY_HEAD", "global"),
         ("HAPROXY_x", "y"),
     ]);
-    assert_eq!(
-        made,
-        [
-            r#"host="a" service="web.app""#,
-            r#"ports=[10000] service="web.app""#
-        ]
-    );
+    // Without its address and its certificate the port would be open to more than it should.
+    assert_eq!(made, [r#"host="a" service="web.app""#]);
     let of = |label: &str| {
         let mut lines = refused
             .iter()
@@ -309,9 +322,9 @@ fn apps_are_named_by_a_header_on_a_port_of_its_own() {
     assert_eq!(
         routes,
         [
-            r#"headers=[{ exact = "/g/web", name = "x-marathon-app-id" }] ports=[9091] service="web.app""#,
             "ports=[9091] respond={ body = \"no app has the id of X-Marathon-App-Id\", \
              content_type = \"text/plain; charset=utf-8\", status = 503 }",
+            r#"headers=[{ exact = "/g/web", name = "x-marathon-app-id" }] ports=[9091] service="web.app""#,
         ]
     );
     assert_eq!(refused, [""; 0]);
@@ -338,8 +351,85 @@ fn one_service_port_is_for_one_app() {
     let dynamic = made(&config(""), &[app("/a", &labels), app("/b", &labels)]);
     assert_eq!((dynamic.listeners.len(), dynamic.routes.len()), (1, 1));
     let (_, refused) = shown(&dynamic);
-    assert_eq!(
-        refused,
-        ["/b HAPROXY_0_PORT: 0.0.0.0:10000 is listened on for /a"]
+    assert_eq!(refused, ["/b HAPROXY_0_PORT: port 10000 is that of /a"]);
+}
+
+#[test]
+fn what_would_be_open_wider_than_it_says_is_closed() {
+    for label in [
+        ("HAPROXY_0_BIND_ADDR", "10.0.0.1,10.0.0.2"),
+        ("HAPROXY_0_BIND_OPTIONS", "ca-file x verify required"),
+        ("HAPROXY_0_SSL_CERT", "/etc/x.pem"),
+    ] {
+        let (routes, refused) =
+            routes(&[label, ("HAPROXY_0_VHOST", "a"), ("HAPROXY_1_ENABLED", "no")]);
+        assert_eq!(routes, [r#"host="a" service="web.app""#], "{label:?}");
+        assert!(refused[0].contains("is not listened on"), "{refused:?}");
+    }
+    let denying = (
+        "HAPROXY_0_BACKEND_HEAD",
+        "backend {backend}\n  http-request deny if x",
     );
+    let (routes, refused) = routes(&[
+        denying,
+        ("HAPROXY_0_VHOST", "a"),
+        ("HAPROXY_1_ENABLED", "no"),
+    ]);
+    assert_eq!((routes.len(), refused.len()), (0, 1));
+    assert!(refused[0].contains("keeps somebody away"), "{refused:?}");
+}
+
+#[test]
+fn ports_of_the_file_are_its_own() {
+    let labels = |port| {
+        let labels = [
+            ("HAPROXY_GROUP", "external"),
+            ("HAPROXY_0_PORT", port),
+            ("HAPROXY_1_ENABLED", "no"),
+        ];
+        made(&config("bind_addr = '127.0.0.2'"), &[app("/web", &labels)])
+    };
+    // The proxy listens at 127.0.0.1:8080, and routes look at ports alone.
+    let taken = labels("8080");
+    assert_eq!((taken.routes.len(), taken.listeners.len()), (0, 0));
+    assert!(
+        taken.refused[0].reason.contains("proxy.listeners[0]"),
+        "{:?}",
+        taken.refused
+    );
+    assert_eq!(labels("8082").listeners.len(), 1);
+    let few = config("listeners_max = 1");
+    let labels = [("HAPROXY_GROUP", "external"), ("HAPROXY_1_MODE", "http")];
+    let dynamic = made(&few, &[app("/web", &labels)]);
+    assert_eq!((dynamic.listeners.len(), dynamic.refused.len()), (1, 1));
+    assert!(dynamic.refused[0].reason.contains("listeners_max"));
+}
+
+#[test]
+fn of_apps_that_want_the_same_the_first_has_it_unless_it_has_nobody() {
+    let labels = [
+        ("HAPROXY_GROUP", "external"),
+        ("HAPROXY_0_VHOST", "x"),
+        ("HAPROXY_1_ENABLED", "no"),
+    ];
+    let hosts = |ids: [&str; 2]| {
+        let dynamic = made(&config(""), &ids.map(|id| app(id, &labels)));
+        let hosts = dynamic
+            .routes
+            .into_iter()
+            .filter(|route| route.host.is_some());
+        let services = hosts.filter_map(|route| route.service);
+        services
+            .map(|service| service.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(hosts(["/b/alpha", "/a/zeta"]), ["zeta.app", "alpha.app"]);
+    assert_eq!(hosts(["/a/empty", "/b/web"]), ["web.app", "empty.app"]);
+}
+
+#[test]
+fn apps_with_labels_are_reached_by_these_alone() {
+    let dynamic = made(&config(""), &[app("/web", &[])]);
+    let names: Vec<_> = dynamic.unnamed.iter().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["port1.web.app", "web.app"]);
 }
