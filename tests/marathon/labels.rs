@@ -1,5 +1,10 @@
 //! Labels of marathon-lb as routes.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    thread,
+};
+
 use serde_json::{Value, json};
 
 use super::start;
@@ -110,4 +115,39 @@ fn what_can_not_be_used_is_told_and_the_rest_works() {
     assert_eq!(get(ports[0], "/", "Host: x\r\n"), (200, "web".to_owned()));
     assert_eq!(signpost.logged("can't be used for routes").len(), 3);
     drop(taken);
+}
+
+#[test]
+fn service_ports_outlive_an_upgrade_and_a_reload() {
+    let web = Upstream::start("web");
+    let port = free_ports(1)[0];
+    let marathon = Marathon::start();
+    let labels = json!({"HAPROXY_GROUP": "external", "HAPROXY_0_MODE": "http"});
+    marathon.put(&app("/web", port, labels, &[task("web.1", web.port())]));
+    let mut signpost = start(&marathon, LABELS);
+    let answers = || get(port, "/", "Host: x\r\n") == (200, "web".to_owned());
+    eventually("the port is listened on", || {
+        signpost.listens("proxy listens").len() == 2
+    });
+    // Nobody is turned away meanwhile.
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut asked = 0;
+            while !is_over.load(SeqCst) {
+                assert!(answers(), "after {asked} requests");
+                asked += 1;
+            }
+            asked
+        });
+        signpost.upgrade();
+        signpost.verb(&["reload"]);
+        signpost.upgrade();
+        eventually("the last old process has ended", || {
+            signpost.logged("drained, the process ends").len() == 2
+        });
+        is_over.store(true, SeqCst);
+        assert!(asking.join().unwrap() > 0);
+    });
+    assert!(answers());
 }
