@@ -1,9 +1,11 @@
 //! The whole program beside a Marathon.
 
 mod cluster;
+mod day;
 mod labels;
 mod page;
 mod rules;
+mod world;
 
 use crate::support::{marathon::Marathon, signpost::Signpost};
 

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Writes a master's znode as masters do; returns its path.
-async fn stand(client: &Client, master: &MesosMaster) -> String {
+pub(crate) async fn stand(client: &Client, master: &MesosMaster) -> String {
     let address = master.address();
     let info = json!({
         "address": {"hostname": "m", "ip": address.ip(), "port": address.port()},

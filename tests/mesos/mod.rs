@@ -2,7 +2,7 @@
 
 mod api;
 mod cluster;
-mod election;
+pub(crate) mod election;
 mod manners;
 mod names;
 mod secure;

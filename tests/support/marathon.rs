@@ -31,8 +31,6 @@ struct Shared {
     apps: Mutex<BTreeMap<String, Value>>,
     listeners: Mutex<Vec<Sender<String>>>,
     is_stopped: AtomicBool,
-    /// Who leads instead.
-    leader: Mutex<Option<SocketAddr>>,
 }
 
 impl Marathon {
@@ -89,12 +87,6 @@ impl Marathon {
         *self.shared.apps.lock().unwrap() = apps;
     }
 
-    /// Sends whoever asks to another one.
-    pub(crate) fn follow(&self, leader: &Self) {
-        *self.shared.leader.lock().unwrap() = Some(leader.address);
-        self.shared.listeners.lock().unwrap().clear();
-    }
-
     /// Ends all streams, and answers nobody more.
     pub(crate) fn stop(&self) {
         self.shared.is_stopped.store(true, SeqCst);
@@ -134,13 +126,6 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     let head = String::from_utf8_lossy(&head);
     let target = head.split(' ').nth(1).unwrap_or_default();
-    if let Some(leader) = *shared.leader.lock().unwrap() {
-        let head = format!(
-            "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{leader}{target}\r\n\
-             Content-Length: 0\r\n\r\n"
-        );
-        return stream.write_all(head.as_bytes());
-    }
     let path = target.split('?').next().unwrap_or_default();
     if path == "/v2/events" {
         return match head

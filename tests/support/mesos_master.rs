@@ -72,6 +72,39 @@ impl MesosMaster {
         self.tell(&json!({"type": "TASK_ADDED", "task_added": {"task": task1(task)}}));
     }
 
+    /// Has a task in another state, and tells it.
+    pub(crate) fn update(&self, framework: &str, task: &str, state: &str) {
+        let mut agent = Value::Null;
+        self.change(|known| {
+            let frameworks = known["frameworks"].as_array_mut().unwrap();
+            let mut all = frameworks.iter_mut();
+            let one = all.find(|one| one["id"] == framework).unwrap();
+            let mut tasks = one["tasks"].as_array_mut().unwrap().iter_mut();
+            let one = tasks.find(|one| one["id"] == task).unwrap();
+            one["state"] = json!(state);
+            agent = one["slave_id"].clone();
+        });
+        let status =
+            json!({"task_id": {"value": task}, "agent_id": {"value": agent}, "state": state});
+        self.tell(&json!({"type": "TASK_UPDATED", "task_updated":
+            {"framework_id": {"value": framework}, "status": status, "state": state}}));
+    }
+
+    /// Has an agent no more, and tells it.
+    pub(crate) fn lose_agent(&self, agent: &str) {
+        self.change(|known| {
+            let agents = known["slaves"].as_array_mut().unwrap();
+            agents.retain(|one| one["id"] != agent);
+        });
+        let event = json!({"agent_id": {"value": agent}});
+        self.tell(&json!({"type": "AGENT_REMOVED", "agent_removed": event}));
+    }
+
+    /// Returns what is known, for another master.
+    pub(crate) fn state(&self) -> Value {
+        self.shared.state.lock().unwrap().clone()
+    }
+
     /// Ends all streams, and answers nobody more.
     pub(crate) fn stop(&self) {
         self.shared.is_stopped.store(true, SeqCst);
