@@ -99,7 +99,8 @@ impl Server {
         set_sources(&controls, &config).await?;
         let dns_metrics = Arc::new(dns::Metrics::default());
         let config = Arc::new(config);
-        let views = Views::start(&config, cookies, &dns_metrics, &controls, log);
+        let forwarder = dns::Forwarder::new(&config.dns.forward);
+        let views = Views::start(&config, cookies, forwarder, &dns_metrics, &controls, log);
         let health =
             HealthManager::start(&config.proxy, views.proxy(), &controls, fastrand::u64(..));
         let workers = start_workers(&config, &views)?;

@@ -46,6 +46,7 @@ impl Views {
     pub(crate) fn start(
         config: &Arc<Config>,
         cookies: Arc<Cookies>,
+        forwarder: Arc<dns::Forwarder>,
         dns_metrics: &Arc<dns::Metrics>,
         controls: &Controls,
         log: AccessLog,
@@ -54,6 +55,7 @@ impl Views {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let zones = Zones::build(&config.dns, &snapshot)
             .with_cookies(cookies)
+            .with_forwarder(Arc::clone(&forwarder))
             .counted_by(dns_metrics);
         let mut drains = Drains::new(config.proxy.timeouts.instance_drain.get());
         // Nobody was told of anything before.
@@ -76,6 +78,7 @@ impl Views {
         let renewal = Renewal {
             zones: Arc::clone(&views.zones),
             dns_metrics: Arc::clone(dns_metrics),
+            forwarder,
             proxy: Arc::clone(&views.proxy),
             drains: Arc::clone(&views.drains),
             known_until: Instant::now(),
@@ -147,6 +150,7 @@ impl Views {
 struct Renewal {
     zones: Arc<ArcSwap<Zones>>,
     dns_metrics: Arc<dns::Metrics>,
+    forwarder: Arc<dns::Forwarder>,
     proxy: Arc<proxy::Shared>,
     drains: Arc<Mutex<Drains>>,
     /// Until when clients may know something by a configuration before this one.
@@ -195,8 +199,10 @@ impl Renewal {
 
     fn rebuild(&mut self, config: Arc<Config>, cookies: Arc<Cookies>) {
         let new = Arc::clone(&self.snapshots.borrow_and_update());
+        self.forwarder.configure(&config.dns.forward);
         let zones = Zones::build(&config.dns, &new)
             .with_cookies(cookies)
+            .with_forwarder(Arc::clone(&self.forwarder))
             .counted_by(&self.dns_metrics);
         self.proxy.configure(&config.proxy);
         lock(&self.drains).set_limit(config.proxy.timeouts.instance_drain.get());

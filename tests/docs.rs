@@ -101,13 +101,14 @@ fn required(path: &[&str]) -> &'static str {
 }
 
 /// The tables of the configuration, and how the reference calls them.
-const TABLES: [(&str, &str); 33] = [
+const TABLES: [(&str, &str); 34] = [
     ("", "## At the top"),
     ("[dns]", "## `[dns]`"),
     ("[dns.cookies]", "### `[dns.cookies]`"),
     ("[dns.chaos]", "### `[dns.chaos]`"),
     ("[dns.reverse]", "### `[dns.reverse]`"),
     ("[dns.rate_limit]", "### `[dns.rate_limit]`"),
+    ("[dns.forward]", "### `[dns.forward]`"),
     ("[[dns.zones]]", "### `[[dns.zones]]`"),
     ("[proxy]", "## `[proxy]`"),
     ("[[proxy.listeners]]", "### `[[proxy.listeners]]`"),
@@ -149,6 +150,7 @@ fn the_reference_has_every_key_and_no_other() {
     .into();
     let nested = [
         "rate_limit",
+        "forward",
         "zones",
         "cookies",
         "chaos",
@@ -186,6 +188,8 @@ fn the_reference_has_every_key_and_no_other() {
             "[proxy]" if key == "path" => true,
             // A zone has a single one.
             "[dns]" if key == "ttl" => true,
+            // Resolvers of domains.
+            "[dns.forward]" => false,
             "[proxy.defaults]" if key == "dns" => true,
             _ => nested.contains(&key.as_str()),
         };

@@ -15,6 +15,7 @@ mod docs;
 mod drain;
 mod ensemble;
 mod faults;
+mod forward;
 mod health;
 mod http;
 mod marathon;

@@ -15,7 +15,7 @@
 
 use std::{
     io, mem,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::RawFd,
 };
 
@@ -139,18 +139,19 @@ impl Batch {
         Ok(count)
     }
 
-    /// Calls `answer` with each query, who asks, and the buffer for the answer; it returns the
-    /// answer's length, or 0 for none. Returns how many answers there are.
+    /// Calls `answer` with each query, who asks, where it was sent to, and the buffer for the answer; it
+    /// returns the answer's length, or 0 for none. Returns how many answers there are.
     pub(crate) fn answer(
         &mut self,
-        mut answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> usize,
+        mut answer: impl FnMut(&[u8], SocketAddr, Way<'_>, &mut [u8]) -> usize,
     ) -> usize {
         let mut answers = 0;
         for slot in &mut self.slots[..self.queries] {
             let query = &slot.query[..slot.query_len];
             slot.answer_len = match slot.peer.address(slot.peer_len) {
                 Some(client) if client.port() != 0 => {
-                    answer(query, client, &mut slot.answer).min(ANSWER_BYTES_MAX)
+                    let way = Way(&slot.control.0[..slot.control_len]);
+                    answer(query, client, way, &mut slot.answer).min(ANSWER_BYTES_MAX)
                 }
                 // Nobody can be there to read it.
                 _ => 0,
@@ -185,6 +186,41 @@ impl Batch {
         };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
+}
+
+/// Knows the address that a query was sent to, as far as the system says it.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a>(&'a [u8]);
+
+impl Way<'_> {
+    /// Returns the address from which its answer has to come.
+    pub(crate) fn local(self) -> Option<IpAddr> {
+        let content = self.0.get(CONTENT_AT..)?;
+        match (number(self.0, LEVEL_AT), number(self.0, TYPE_AT)) {
+            (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => {
+                let address = *content.get(4..)?.first_chunk::<4>()?;
+                Some(Ipv4Addr::from(address).into())
+            }
+            (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) => {
+                let address = *content.first_chunk::<16>()?;
+                Some(Ipv6Addr::from(address).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where the level and the type of a control message stand.
+const LEVEL_AT: usize = mem::offset_of!(libc::cmsghdr, cmsg_level);
+const TYPE_AT: usize = mem::offset_of!(libc::cmsghdr, cmsg_type);
+
+/// The content follows the header, whose size is a multiple of what it must be aligned to.
+const CONTENT_AT: usize = size_of::<libc::cmsghdr>();
+
+/// Reads a number of a control message.
+fn number(message: &[u8], at: usize) -> Option<i32> {
+    let bytes = message.get(at..at + 4)?.try_into().ok()?;
+    Some(i32::from_ne_bytes(bytes))
 }
 
 impl Headers {
@@ -224,18 +260,8 @@ impl Slot {
     ///
     /// Only an answer to a link-local address has to leave by the interface that the query came by.
     fn answer_from_where_it_was_asked(&mut self) {
-        const LEVEL_AT: usize = mem::offset_of!(libc::cmsghdr, cmsg_level);
-        const TYPE_AT: usize = mem::offset_of!(libc::cmsghdr, cmsg_type);
-        // The content follows the header, whose size is a multiple of what it must be aligned to.
-        const CONTENT_AT: usize = size_of::<libc::cmsghdr>();
         let message = &mut self.control.0[..self.control_len];
-        let number = |at: usize| {
-            let bytes = message
-                .get(at..at + 4)
-                .and_then(|four| four.try_into().ok());
-            bytes.map(i32::from_ne_bytes)
-        };
-        let interface = match (number(LEVEL_AT), number(TYPE_AT)) {
+        let interface = match (number(message, LEVEL_AT), number(message, TYPE_AT)) {
             // `in_pktinfo` is the interface, the local address, and the address in the packet.
             (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => CONTENT_AT,
             // `in6_pktinfo` is the address and the interface.

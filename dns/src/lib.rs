@@ -11,6 +11,8 @@
 //! keeps connections on the worker's runtime, and answers what has come by one at once. Each has
 //! [`Counters`] of its own, which [`Metrics`] sums up.
 //!
+//! Queries for names that are nobody's here may be handed to a [`Forwarder`], which has resolvers asked.
+//!
 //! [`Zones::explain`] says why a name is answered as it is, and [`Zones::export`] writes a zone down
 //! for other name servers.
 
@@ -22,6 +24,7 @@ mod cookie;
 mod excerpt;
 mod explain;
 mod export;
+mod forward;
 mod http;
 mod lookup;
 mod metrics;
@@ -45,12 +48,13 @@ mod zone;
 mod zones;
 
 pub use crate::config::{
-    AllDown, ChaosConfig, Compat, Config, CookiesConfig, Domain, Mailbox, Network, RateLimitConfig,
-    ReverseConfig, ZoneConfig,
+    AllDown, ChaosConfig, Compat, Config, CookiesConfig, Domain, ForwardConfig, Mailbox, Network,
+    RateLimitConfig, ReverseConfig, Upstream, ZoneConfig,
 };
 pub use cookie::{CookieKind, Cookies};
 pub use explain::{ExplainedInstance, ExplainedRecord, Explanation, LeftOut};
 pub use export::ZoneSummary;
+pub use forward::Forwarder;
 pub use lookup::{Authority, Named, Record};
 pub use metrics::{Counters, Metrics, QueryType, ZoneSlot};
 pub use respond::{Outcome, Request, Transport, respond};

@@ -1,9 +1,11 @@
 //! What answers depend on beside names and records.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
 
 use crate::{
-    Config, Cookies, RateLimitConfig,
+    Config, Cookies, Forwarder, RateLimitConfig,
     wire::{CLASS_CH, OWNER_IS_QUESTION, fixed, rtype},
 };
 
@@ -23,6 +25,10 @@ pub(crate) struct Policy {
     pub(crate) chaos_id: Option<Box<[u8]>>,
     /// How answers over UDP are limited; the same `Arc` as long as the configuration is.
     pub(crate) rate_limit: Arc<RateLimitConfig>,
+    /// Has resolvers asked for names that are nobody's here; nobody does without it.
+    pub(crate) forwarder: Option<Arc<Forwarder>>,
+    /// Whose queries it gets; nobody's when forwarding is off.
+    forwarded: Box<[IpNet]>,
 }
 
 impl Policy {
@@ -36,7 +42,18 @@ impl Policy {
             chaos_version: chaos_record(&config.chaos.version),
             chaos_id: chaos_record(&config.chaos.id),
             rate_limit: Arc::new(config.rate_limit.clone()),
+            forwarder: None,
+            forwarded: match config.forward.is_on() {
+                true => config.forward.clients.iter().map(IpNet::trunc).collect(),
+                false => Box::default(),
+            },
         }
+    }
+
+    /// Tells whether a client's queries for other names are forwarded.
+    pub(crate) fn forwards(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.forwarder.is_some() && self.forwarded.iter().any(|net| net.contains(&client))
     }
 
     /// Tells whether only clients that show a valid cookie are answered over UDP.

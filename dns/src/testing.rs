@@ -137,6 +137,7 @@ impl Reply {
     pub(crate) fn rcode(&self) -> &'static str {
         match self.outcome {
             Outcome::Answered { rcode, .. } => rcode.label(),
+            Outcome::Forwarded { .. } => "forwarded",
             Outcome::Dropped => "dropped",
         }
     }

@@ -3,6 +3,7 @@
 mod chaos;
 mod cookies;
 mod domain;
+mod forward;
 mod rate_limit;
 mod reverse;
 mod text;
@@ -11,6 +12,7 @@ mod zone;
 pub use chaos::ChaosConfig;
 pub use cookies::CookiesConfig;
 pub use domain::{Domain, Mailbox};
+pub use forward::{ForwardConfig, Upstream};
 pub use rate_limit::RateLimitConfig;
 pub use reverse::{Network, ReverseConfig};
 pub use zone::{AllDown, Compat, ZoneConfig};
@@ -62,6 +64,8 @@ pub struct Config {
     pub chaos: ChaosConfig,
     /// How many answers a network gets over UDP.
     pub rate_limit: RateLimitConfig,
+    /// Where queries for other names go.
+    pub forward: ForwardConfig,
 }
 
 impl Default for Config {
@@ -81,6 +85,7 @@ impl Default for Config {
             nsid: String::new(),
             chaos: ChaosConfig::default(),
             rate_limit: RateLimitConfig::default(),
+            forward: ForwardConfig::default(),
         }
     }
 }
@@ -136,6 +141,8 @@ impl Config {
         }
         let found = self.rate_limit.problems().into_iter();
         problems.extend(found.map(|problem| problem.within("rate_limit")));
+        let found = self.forward.problems().into_iter();
+        problems.extend(found.map(|problem| problem.within("forward")));
         problems
     }
 

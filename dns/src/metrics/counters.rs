@@ -23,6 +23,7 @@ pub struct Counters {
     /// Answers over the limit: slipped, dropped.
     pub(super) rate_limited: [Number; 2],
     pub(super) dropped: Number,
+    pub(super) forwarded: Number,
     pub(super) unsent: Number,
     pub(super) tcp_connections: Number,
     /// Connections that were idle longest when there was no room for another.
@@ -49,6 +50,7 @@ impl Default for Counters {
             truncated: Number::default(),
             rate_limited: Default::default(),
             dropped: Number::default(),
+            forwarded: Number::default(),
             unsent: Number::default(),
             tcp_connections: Number::default(),
             tcp_evicted: Number::default(),
@@ -64,6 +66,11 @@ impl Counters {
             Outcome::Dropped => {
                 self.dropped.add(1);
                 (ZoneSlot::NONE, QueryType::None)
+            }
+            Outcome::Forwarded { cookie, qtype } => {
+                self.cookies[cookie as usize].add(1);
+                self.forwarded.add(1);
+                (ZoneSlot::NONE, qtype)
             }
             Outcome::Answered {
                 cookie,

@@ -38,7 +38,7 @@ pub struct Metrics {
 type Description = (&'static str, &'static str, fn(&Counters) -> &Number);
 
 /// The counters without labels.
-const COUNTERS: [Description; 4] = [
+const COUNTERS: [Description; 5] = [
     (
         "signpost_dns_truncated_answers",
         "Answers that send the client to TCP (TC)",
@@ -48,6 +48,11 @@ const COUNTERS: [Description; 4] = [
         "signpost_dns_dropped_queries",
         "Messages that got no answer: too short for a header, or answers themselves",
         |one| &one.dropped,
+    ),
+    (
+        "signpost_dns_forwarded_queries",
+        "Queries for other names that resolvers are asked",
+        |one| &one.forwarded,
     ),
     (
         "signpost_dns_unsent_answers",

@@ -199,7 +199,7 @@ fn cookie(zones: &Zones, cookie: &[u8]) -> (&'static str, usize, Vec<u8>) {
 fn kind(reply: &Reply) -> CookieKind {
     match reply.outcome {
         Outcome::Answered { cookie, .. } => cookie,
-        Outcome::Dropped => panic!("{reply:?}"),
+        Outcome::Forwarded { .. } | Outcome::Dropped => panic!("{reply:?}"),
     }
 }
 

@@ -75,6 +75,13 @@ pub enum Outcome {
         /// What was asked for.
         qtype: QueryType,
     },
+    /// A resolver is to be asked, who answers.
+    Forwarded {
+        /// What cookie the query came with.
+        cookie: CookieKind,
+        /// What was asked for.
+        qtype: QueryType,
+    },
     /// Nobody is answered: there is no whole header, or it is an answer itself.
     Dropped,
 }
@@ -97,11 +104,17 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
         }
     };
     let (cookie, opt) = edns::answer_edns(policy, request, &query);
+    let mut room = LowerCase::new();
+    let place = Place::find(zones, &query, &mut room);
+    if matches!(place, Place::Elsewhere) && is_forwarded(zones, request, &query, cookie) {
+        return Outcome::Forwarded {
+            cookie,
+            qtype: kind_of(&query),
+        };
+    }
     let Some(mut answer) = Answer::start(&query, opt, out, limit) else {
         return Outcome::Dropped;
     };
-    let mut room = LowerCase::new();
-    let place = Place::find(zones, &query, &mut room);
     let rcode = answer_query(zones, request, &query, (cookie, place), &mut answer);
     let truncated = answer.is_truncated();
     Outcome::Answered {
@@ -112,6 +125,37 @@ pub fn respond(zones: &Zones, request: &Request<'_>, out: &mut [u8]) -> Outcome 
         zone: place.slot(),
         qtype: kind_of(&query),
     }
+}
+
+/// Tells whether a resolver is asked about a name that is nobody's here.
+fn is_forwarded(
+    zones: &Zones,
+    request: &Request<'_>,
+    query: &Query<'_>,
+    cookie: CookieKind,
+) -> bool {
+    let policy = zones.policy();
+    let is_question = query.question.as_ref().is_some_and(|question| {
+        let special = [
+            rtype::AXFR,
+            rtype::IXFR,
+            rtype::MAILA,
+            rtype::MAILB,
+            rtype::TKEY,
+            rtype::OPT,
+            rtype::TSIG,
+        ];
+        question.class == CLASS_IN && !special.contains(&question.qtype)
+    });
+    // Who has to show a cookie shows it for other names, too.
+    let is_let_in = request.transport == Transport::Tcp
+        || !policy.demands_cookies()
+        || cookie == CookieKind::Valid;
+    is_question
+        && is_let_in
+        && query.fault.is_none()
+        && query.wants_recursion()
+        && policy.forwards(request.client)
 }
 
 fn answer_query(

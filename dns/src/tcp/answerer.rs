@@ -4,8 +4,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
-use super::scratch::Answers;
-use crate::{Counters, Outcome, Request, Transport, Zones, clock, respond};
+use super::{late::Late, scratch::Answers};
+use crate::{Counters, Outcome, Request, Transport, Zones, clock, forward::Reply, respond};
 
 /// The length that stands before a message.
 pub(super) const LENGTH_BYTES: usize = 2;
@@ -65,6 +65,7 @@ impl Answerer {
         client: IpAddr,
         queries_left: &mut u64,
         answers: &mut Answers,
+        late: &mut Late,
     ) -> usize {
         let zones = self.zones.load();
         let now = clock::now();
@@ -89,6 +90,10 @@ impl Answerer {
                 match outcome {
                     Outcome::Answered { bytes, .. } => Some(bytes),
                     Outcome::Dropped => None,
+                    Outcome::Forwarded { .. } => {
+                        zones.forward(&request, Reply::Tcp(late.expect()));
+                        None
+                    }
                 }
             });
         }

@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     Limits,
     answerer::{Answerer, has_message},
+    late::Late,
     scratch::{self, Answers, Scratch},
     seats::Seat,
 };
@@ -44,6 +45,9 @@ pub(super) struct Connection {
     /// room.
     inbox: Vec<u8>,
     outbox: Outbox,
+    late: Late,
+    /// The client sends no more, and waits for answers still.
+    has_ended: bool,
 }
 
 /// Holds the answers that the system hasn't taken.
@@ -85,6 +89,8 @@ impl Connection {
             active: Instant::now(),
             inbox: Vec::new(),
             outbox: Outbox::default(),
+            late: Late::default(),
+            has_ended: false,
         }
     }
 
@@ -99,7 +105,7 @@ impl Connection {
                 let turn = self.poll_turn(context);
                 if turn.is_pending() {
                     in_a_row = 0;
-                    seat.set_busy(self.has_unread_answers());
+                    seat.set_busy(self.has_unread_answers() || self.late.is_awaited());
                     let over = match self.poll_idle(idle.as_mut(), context) {
                         Poll::Pending => self.poll_asked(&seat, call.as_mut(), context),
                         over => over,
@@ -170,19 +176,35 @@ impl Connection {
     /// A client that doesn't read isn't read from.
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         ready!(self.outbox.poll_rest(&mut self.stream, context))?;
-        if self.queries_left == 0 {
+        if self.queries_left == 0 && !self.late.is_awaited() {
             return Poll::Ready(Ok(Turn::LimitReached));
         }
         scratch::with(|scratch| {
             let Scratch { input, answers } = scratch;
             answers.clear();
-            if has_message(&self.inbox) {
+            if self.late.poll(context, answers).is_ready() {
+                // What has come is written first; there may be queries as well.
+                self.active = Instant::now();
+            } else if self.queries_left == 0 {
+                return Poll::Pending;
+            } else if self.has_ended {
+                return match self.late.is_awaited() {
+                    true => Poll::Pending,
+                    false => Poll::Ready(Ok(Turn::Over)),
+                };
+            } else if has_message(&self.inbox) {
                 self.answer_inbox(answers);
             } else {
                 let mut buffer = ReadBuf::new(input);
                 ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
                 match buffer.filled() {
-                    [] => return Poll::Ready(Ok(Turn::Over)),
+                    [] => {
+                        self.has_ended = true;
+                        return match self.late.is_awaited() {
+                            true => Poll::Pending,
+                            false => Poll::Ready(Ok(Turn::Over)),
+                        };
+                    }
                     came if self.inbox.is_empty() => {
                         let done = self.answer(came, answers);
                         self.inbox = came[done..].to_vec();
@@ -212,7 +234,10 @@ impl Connection {
     fn answer(&mut self, input: &[u8], answers: &mut Answers) -> usize {
         let received = Instant::now();
         let left = &mut self.queries_left;
-        let done = self.answerer.answer(input, self.client, left, answers);
+        let late = &mut self.late;
+        let done = self
+            .answerer
+            .answer(input, self.client, left, answers, late);
         // What isn't answered doesn't keep a connection open.
         if answers.count() > 0 {
             self.active = Instant::now();

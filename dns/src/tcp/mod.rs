@@ -16,6 +16,7 @@ use seats::Seats;
 
 mod answerer;
 mod connection;
+mod late;
 mod scratch;
 mod seats;
 

@@ -22,7 +22,9 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Counters, Outcome, Request, Transport, Zones,
     batch::{BATCH, Batch},
-    clock, respond,
+    clock,
+    forward::Reply,
+    respond,
 };
 use gate::Gate;
 
@@ -122,7 +124,7 @@ impl Drop for UdpServer {
 
 /// Answers until it is stopped; from then on receiving doesn't wait.
 fn serve(
-    socket: &UdpSocket,
+    socket: &Arc<UdpSocket>,
     zones: Arc<ArcSwap<Zones>>,
     counters: &Counters,
     stopped: &AtomicBool,
@@ -152,7 +154,7 @@ fn serve(
         let zones = zones.load();
         let now = clock::now();
         gate.open(&zones.policy().rate_limit, received - start);
-        let answers = batch.answer(|message, client, out| {
+        let answers = batch.answer(|message, client, way, out| {
             let request = Request {
                 message,
                 client: client.ip(),
@@ -168,6 +170,15 @@ fn serve(
             match outcome {
                 Outcome::Answered { bytes, .. } => bytes,
                 Outcome::Dropped => 0,
+                Outcome::Forwarded { .. } => {
+                    let reply = Reply::Udp {
+                        socket: Arc::clone(socket),
+                        client,
+                        local: way.local(),
+                    };
+                    zones.forward(&request, reply);
+                    0
+                }
             }
         });
         if answers > 0 {

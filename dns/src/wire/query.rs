@@ -47,6 +47,11 @@ const FLAG_RD: u16 = 0x0100;
 const FLAG_CD: u16 = 0x0010;
 
 impl<'a> Query<'a> {
+    /// Tells whether the client wants others to be asked.
+    pub(crate) fn wants_recursion(&self) -> bool {
+        self.flags & FLAG_RD != 0
+    }
+
     /// Reads a message; `None` where there must be no answer: no header, or itself an answer.
     pub(crate) fn parse(message: &'a [u8]) -> Option<Self> {
         let header = message.first_chunk::<HEADER_BYTES>()?;

@@ -5,7 +5,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use registry::{Change, Instance, Service, Snapshot};
 
 use crate::{
-    Config, Cookies, Metrics,
+    Config, Cookies, Forwarder, Metrics, Request,
+    forward::{Asked, Reply},
     name::{Name, relative},
     policy::Policy,
     reverse::{Found, Reverse},
@@ -53,6 +54,25 @@ impl Zones {
             policy: Arc::new(Policy::new(config)),
         };
         empty.update(snapshot)
+    }
+
+    /// Has names that are nobody's here asked for by `forwarder`; without one nobody is asked.
+    #[must_use]
+    pub fn with_forwarder(mut self, forwarder: Arc<Forwarder>) -> Self {
+        Arc::make_mut(&mut self.policy).forwarder = Some(forwarder);
+        self
+    }
+
+    /// Hands a query over to be forwarded.
+    pub(crate) fn forward(&self, request: &Request<'_>, reply: Reply) {
+        if let Some(forwarder) = &self.policy.forwarder {
+            let asked = Asked {
+                message: request.message,
+                transport: request.transport,
+                payload_max: self.policy.udp_payload_max,
+            };
+            forwarder.forward(&asked, reply);
+        }
     }
 
     /// Has cookies made and checked; without this there are none.

@@ -51,12 +51,11 @@ struct Import {
 }
 
 /// Settings that nothing here is like, and what is instead.
-const WITHOUT: [(&str, &str); 12] = [
-    ("resolvers", FORWARDING),
-    ("zoneresolvers", FORWARDING),
-    ("externalon", FORWARDING),
-    ("timeout", FORWARDING),
-    ("recurseon", "answers never say that recursion is available"),
+const WITHOUT: [(&str, &str); 8] = [
+    (
+        "recurseon",
+        "answers about the zone never say that recursion is available",
+    ),
     (
         "zkdetectiontimeout",
         "signpost doesn't end when there is no leader: answers stay as they are",
@@ -75,14 +74,25 @@ const WITHOUT: [(&str, &str); 12] = [
     ),
 ];
 
-const FORWARDING: &str =
-    "signpost doesn't forward: names outside of its zones are refused, ask a resolver for them";
+/// Whose queries are forwarded: private networks (RFC 1918, RFC 4193) and this machine.
+const PRIVATE: [&str; 6] = [
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+];
+
+/// Whom Mesos-DNS asks unless somebody else is named.
+const RESOLVER: &str = "8.8.8.8";
 
 const SOA: &str = "the SOA record has the times of Mesos-DNS's defaults";
 
 impl Import {
     fn all(&mut self) -> Result<String, String> {
         let mut toml = self.dns()?;
+        toml.push_str(&self.forward()?);
         toml.push_str(&self.api()?);
         toml.push_str(&self.source()?);
         for (key, instead) in WITHOUT {
@@ -134,6 +144,48 @@ impl Import {
             zone.insert(3, ("rfc952", true.to_string()));
         }
         lines(&mut toml, "[[dns.zones]]", &zone);
+        Ok(toml)
+    }
+
+    /// Writes `[dns.forward]`.
+    fn forward(&mut self) -> Result<String, String> {
+        let list = |all: &[String]| {
+            let all: Vec<_> = all.iter().map(|one| quoted(one)).collect();
+            format!("[{}]", all.join(", "))
+        };
+        let resolvers: Option<Vec<String>> = self.take("resolvers")?;
+        let zones: BTreeMap<String, Vec<String>> = self.take("zoneresolvers")?.unwrap_or_default();
+        let timeout: Option<u32> = self.take("timeout")?;
+        if self.take("externalon")? == Some(false) {
+            return Ok(String::new());
+        }
+        let resolvers = resolvers.unwrap_or_else(|| vec![RESOLVER.to_owned()]);
+        if resolvers.is_empty() {
+            let note =
+                "resolvers: is empty, and the system's resolvers aren't looked up; name them";
+            self.notes.push(note.to_owned());
+        }
+        if resolvers.is_empty() && zones.is_empty() {
+            return Ok(String::new());
+        }
+        let note =
+            "resolvers: asked for clients of private networks alone; Mesos-DNS asks for anybody";
+        self.notes.push(note.to_owned());
+        let mut keys = vec![
+            ("resolvers", list(&resolvers)),
+            ("clients", list(&PRIVATE.map(str::to_owned))),
+        ];
+        if let Some(seconds) = timeout {
+            keys.push(("timeout", quoted(&format!("{seconds}s"))));
+        }
+        if !zones.is_empty() {
+            let zones = zones.iter();
+            let zones = zones.map(|(zone, all)| format!("{} = {}", quoted(zone), list(all)));
+            let zones: Vec<_> = zones.collect();
+            keys.push(("zones", format!("{{ {} }}", zones.join(", "))));
+        }
+        let mut toml = String::new();
+        lines(&mut toml, "[dns.forward]", &keys);
         Ok(toml)
     }
 
@@ -336,8 +388,10 @@ mod tests {
         );
         let api = config.compat.mesos_dns.unwrap();
         assert_eq!((api.listen.port(), api.enumeration), (8123, true));
-        assert_eq!(notes.len(), 1, "{notes:?}");
-        assert!(notes[0].starts_with("zk: the user"), "{notes:?}");
+        assert_eq!(config.dns.forward.resolvers.len(), 1);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].starts_with("resolvers: asked for"), "{notes:?}");
+        assert!(notes[1].starts_with("zk: the user"), "{notes:?}");
     }
 
     #[test]
@@ -345,7 +399,8 @@ mod tests {
         let (config, notes) = imported(
             r#"{"masters": ["10.0.0.1:5050", "10.0.0.2:5050"], "refreshSeconds": 30, "ttl": 5,
                 "domain": "Cluster", "port": 5353, "listener": "127.0.0.1", "httpport": 8124,
-                "resolvers": ["8.8.8.8"], "timeout": 5, "externalOn": true, "recurseOn": true,
+                "resolvers": ["192.0.2.1", "192.0.2.2:53"], "timeout": 7,
+                "zoneResolvers": {"weave": ["192.0.2.3"]}, "externalOn": true, "recurseOn": true,
                 "SOAMname": "ns.example.com.", "SOARname": "root.example.com.", "SOARefresh": 60,
                 "IPSources": ["mesos", "host"], "EnforceRFC952": true, "enumerationOn": false,
                 "MesosHTTPSOn": true, "CACertFile": "ca.pem", "mesosAuthentication": "basic",
@@ -367,16 +422,18 @@ mod tests {
             (2, true, 3)
         );
         assert_eq!(mesos.auth.as_ref().unwrap().user.as_deref(), Some("dns"));
+        let forward = &config.dns.forward;
+        assert_eq!((forward.resolvers.len(), forward.zones.len()), (2, 1));
+        assert_eq!(forward.timeout.get().as_secs(), 7);
+        assert!(forward.clients.contains(&"10.0.0.0/8".parse().unwrap()));
         let keys: Vec<_> = notes
             .iter()
             .filter_map(|note| note.split(':').next())
             .collect();
         let expected = [
+            "resolvers",
             "refreshSeconds",
             "mesosCredentials",
-            "resolvers",
-            "externalOn",
-            "timeout",
             "recurseOn",
             "SOARefresh",
             "bogus",

@@ -1,6 +1,6 @@
 //! `/v1/config`: the configuration in the words of Mesos-DNS, without its secrets.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use registry::sources::{self, mesos};
 use serde_json::{Value, json};
@@ -35,10 +35,14 @@ fn settings(config: &crate::Config, own: &Config, mesos: &mesos::Config) -> Valu
     let ttl = zone.map(|zone| zone.ttl.get().as_secs());
     let negative_ttl = zone.map(|zone| zone.negative_ttl.get().as_secs());
     let name = |name: Option<String>| name.unwrap_or_default();
+    let forward = &config.dns.forward;
+    let list = |all: &[dns::Upstream]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let zones = forward.zones.iter();
+    let zones = zones.map(|(domain, all)| (domain.to_string(), list(all)));
     json!({
         "RefreshSeconds": mesos.refresh.get().as_secs(),
         "Port": listen.map(|listen| listen.port()),
-        "Timeout": mesos.timeout.get().as_secs(),
+        "Timeout": forward.timeout.get().as_secs(),
         "StateTimeoutSeconds": mesos.timeout.get().as_secs(),
         "ZkDetectionTimeout": mesos.timeout.get().as_secs(),
         "HttpPort": own.listen.port(),
@@ -48,8 +52,8 @@ fn settings(config: &crate::Config, own: &Config, mesos: &mesos::Config) -> Valu
         "SOAMname": name(zone.and_then(|zone| Some(zone.name_server.as_ref()?.to_string()))),
         "SOARname": name(zone.and_then(|zone| Some(zone.hostmaster.as_ref()?.to_string().replacen('@', ".", 1)))),
         "Masters": mesos.masters,
-        "ZoneResolvers": {},
-        "Resolvers": [],
+        "ZoneResolvers": zones.collect::<BTreeMap<_, _>>(),
+        "Resolvers": list(&forward.resolvers),
         "IPSources": mesos.ip_sources.iter().map(|one| one.label()).collect::<Vec<_>>(),
         "Zk": name(mesos.zk.clone()),
         "Domain": name(zone.map(|zone| zone.domain.to_string())),
@@ -59,7 +63,7 @@ fn settings(config: &crate::Config, own: &Config, mesos: &mesos::Config) -> Valu
         "RecurseOn": false,
         "DnsOn": true,
         "HttpOn": true,
-        "ExternalOn": false,
+        "ExternalOn": !forward.resolvers.is_empty() || !forward.zones.is_empty(),
         "EnforceRFC952": zone.is_some_and(|zone| zone.rfc952),
         "SetTruncateBit": true,
         "EnumerationOn": own.enumeration,

@@ -1,0 +1,68 @@
+//! Answers of what resolvers say.
+
+use hickory_proto::op::{Edns, Message, ResponseCode};
+use hickory_resolver::{
+    lookup::Lookup,
+    net::{DnsError, NetError},
+};
+
+/// The largest answer over UDP that is taken, as clients are told; RFC 6891, section 6.2.5.
+const PAYLOAD: u16 = 1232;
+
+/// Says that nobody could be asked, or that all have failed.
+pub(super) fn failed(query: &Message, limit: u16) -> Vec<u8> {
+    encode(empty(query, ResponseCode::ServFail), limit)
+}
+
+/// Says that nobody is asked about such names.
+pub(super) fn refused(query: &Message, limit: u16) -> Vec<u8> {
+    encode(empty(query, ResponseCode::Refused), limit)
+}
+
+/// Says what was found: records, that there are none, or that nothing is known.
+pub(super) fn of(query: &Message, found: Result<Lookup, NetError>, limit: u16) -> Vec<u8> {
+    let answer = match found {
+        Ok(lookup) => {
+            let mut answer = empty(query, ResponseCode::NoError);
+            answer.answers = lookup.answers().to_vec();
+            answer
+        }
+        Err(NetError::Dns(DnsError::NoRecordsFound(nothing))) => {
+            let mut answer = empty(query, nothing.response_code);
+            // It says for how long that may be believed (RFC 2308).
+            answer.authorities = nothing
+                .soa
+                .into_iter()
+                .map(|soa| soa.into_record_of_rdata())
+                .collect();
+            answer
+        }
+        Err(NetError::Dns(DnsError::ResponseCode(code))) => empty(query, code),
+        Err(_) => empty(query, ResponseCode::ServFail),
+    };
+    encode(answer, limit)
+}
+
+fn empty(query: &Message, code: ResponseCode) -> Message {
+    let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+    answer.metadata.recursion_desired = query.metadata.recursion_desired;
+    answer.metadata.checking_disabled = query.metadata.checking_disabled;
+    answer.metadata.recursion_available = true;
+    answer.metadata.response_code = code;
+    answer.add_queries(query.queries.iter().cloned());
+    if query.edns.is_some() {
+        let mut edns = Edns::new();
+        edns.set_max_payload(PAYLOAD);
+        answer.set_edns(edns);
+    }
+    answer
+}
+
+/// Encodes an answer; one that is too long is cut, and says so.
+fn encode(answer: Message, limit: u16) -> Vec<u8> {
+    let bytes = answer.to_vec().unwrap_or_default();
+    if !bytes.is_empty() && bytes.len() <= usize::from(limit) {
+        return bytes;
+    }
+    answer.truncate().to_vec().unwrap_or_default()
+}

@@ -1,0 +1,167 @@
+//! Has others asked about names that are nobody's here, and passes on what they say.
+//!
+//! Whoever takes queries hands such a one over and goes on: the answer finds its own way to the client
+//! ([`Reply`]). Nothing is kept: a resolver that is near has a cache of its own.
+
+mod answer;
+mod reply;
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+use hickory_proto::{op::Message, rr::Name};
+use hickory_resolver::{
+    TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
+    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
+};
+use tokio::{runtime::Handle, sync::Semaphore};
+
+pub(crate) use self::reply::Reply;
+use crate::{
+    Transport,
+    config::{ForwardConfig, Upstream},
+};
+
+/// A query that is to be forwarded.
+pub(crate) struct Asked<'a> {
+    pub(crate) message: &'a [u8],
+    pub(crate) transport: Transport,
+    /// The longest answer over UDP in bytes, whatever the client could take.
+    pub(crate) payload_max: u16,
+}
+
+/// Asks resolvers.
+pub struct Forwarder {
+    upstreams: ArcSwap<Upstreams>,
+    runtime: Handle,
+}
+
+/// Resolvers that are asked one after the other, until one answers; each has its time.
+type Resolvers = Vec<TokioResolver>;
+
+/// Who is asked, by a configuration.
+struct Upstreams {
+    config: ForwardConfig,
+    /// Those of domains, the longest first.
+    zones: Vec<(Name, Resolvers)>,
+    others: Resolvers,
+    /// One for each query that may be under way.
+    permits: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Forwarder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forwarder").finish_non_exhaustive()
+    }
+}
+
+impl Forwarder {
+    /// Creates one that asks on the tokio runtime on which this is called.
+    pub fn new(config: &ForwardConfig) -> Arc<Self> {
+        Arc::new(Self {
+            upstreams: ArcSwap::from_pointee(Upstreams::new(config)),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Goes on by another configuration; queries under way end by the old one.
+    pub fn configure(&self, config: &ForwardConfig) {
+        if self.upstreams.load().config != *config {
+            self.upstreams.store(Arc::new(Upstreams::new(config)));
+        }
+    }
+
+    /// Takes a query, and answers it by and by: with what a resolver says, or that all have failed.
+    pub(crate) fn forward(&self, asked: &Asked<'_>, reply: Reply) {
+        let Ok(query) = Message::from_vec(asked.message) else {
+            // It was understood before, as far as that was needed.
+            return;
+        };
+        let limit = match asked.transport {
+            Transport::Tcp => u16::MAX,
+            Transport::Udp => query.max_payload().min(asked.payload_max),
+        };
+        let upstreams = self.upstreams.load_full();
+        let Ok(permit) = Arc::clone(&upstreams.permits).try_acquire_owned() else {
+            reply.send(&answer::failed(&query, limit));
+            return;
+        };
+        self.runtime.spawn(async move {
+            let bytes = upstreams.answer(&query, limit).await;
+            drop(permit);
+            reply.send(&bytes);
+        });
+    }
+}
+
+impl Upstreams {
+    fn new(config: &ForwardConfig) -> Self {
+        let zones = config.zones.iter().filter_map(|(domain, list)| {
+            let name = Name::from_ascii(domain.to_string()).ok()?;
+            Some((name, resolvers(config, list)))
+        });
+        let mut zones: Vec<_> = zones.collect();
+        zones.sort_by_key(|(name, _)| std::cmp::Reverse(name.num_labels()));
+        Self {
+            zones,
+            others: resolvers(config, &config.resolvers),
+            permits: Arc::new(Semaphore::new(config.queries_max)),
+            config: config.clone(),
+        }
+    }
+
+    async fn answer(&self, query: &Message, limit: u16) -> Vec<u8> {
+        let Some(question) = query.queries.first() else {
+            return answer::failed(query, limit);
+        };
+        let mut zones = self.zones.iter();
+        let zone = zones.find(|(name, _)| name.zone_of(question.name()));
+        let resolvers = zone.map_or(&self.others, |(_, resolvers)| resolvers);
+        let mut name = question.name().clone();
+        // No domain of ours is tried behind it.
+        name.set_fqdn(true);
+        let mut last = None;
+        for resolver in resolvers {
+            let found = resolver.lookup(name.clone(), question.query_type()).await;
+            match found {
+                // That there is nothing is an answer.
+                Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_))) => {
+                    return answer::of(query, found, limit);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) => answer::of(query, Err(error), limit),
+            None => answer::refused(query, limit),
+        }
+    }
+}
+
+/// Makes what asks these resolvers.
+fn resolvers(config: &ForwardConfig, list: &[Upstream]) -> Resolvers {
+    let mut options = ResolverOpts::default();
+    options.timeout = config.timeout.get();
+    options.attempts = 1;
+    options.cache_size = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.num_concurrent_reqs = 1;
+    options.preserve_intermediates = true;
+    options.edns0 = true;
+    let all = list.iter().filter_map(|Upstream(address)| {
+        let at = |mut connection: ConnectionConfig| {
+            connection.port = address.port();
+            connection
+        };
+        let connections = vec![at(ConnectionConfig::udp()), at(ConnectionConfig::tcp())];
+        let server = NameServerConfig::new(address.ip(), true, connections);
+        let server = ResolverConfig::from_name_servers(vec![server]);
+        let builder = TokioResolver::builder_with_config(server, TokioRuntimeProvider::default());
+        builder.with_options(options.clone()).build().ok()
+    });
+    all.collect()
+}
+
+#[cfg(test)]
+mod tests;
