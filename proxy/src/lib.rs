@@ -41,6 +41,7 @@ mod ledger;
 mod listener;
 mod metrics;
 mod mirror;
+mod passwords;
 mod plan;
 mod pool;
 mod proxy_protocol;
@@ -58,11 +59,12 @@ mod worker;
 pub use access_log::AccessLog;
 pub use balancers::{Algorithm, Balancer, BoundedLoad};
 pub use config::{
-    AccessLog as AccessLogConfig, Check, CheckKind, CircuitLimits, Config, Distance, DotSegments,
-    Ejection, EncodedSlash, HeaderEdits, Limits, Listener, Locality, Mirror, PathParameters,
-    PathRules, Percent, Protocol, Redirect, Respond, Retries, Rewrite, Route, RouteLimits,
-    RouteRetries, RouteTimeouts, SameSite, Scheme, ServiceOptions, ServicePolicy, Share,
-    StatusRange, Statuses, Sticky, Subset, Timeouts, Told, Unless, ValueMatch,
+    AccessLog as AccessLogConfig, Auth, Check, CheckKind, CircuitLimits, Config, Distance,
+    DotSegments, Ejection, EncodedSlash, HeaderEdits, Limits, Listener, Locality, Mirror,
+    PasswordHash, PathParameters, PathRules, Percent, Protocol, Redirect, Respond, Retries,
+    Rewrite, Route, RouteLimits, RouteRetries, RouteTimeouts, SameSite, Scheme, ServiceOptions,
+    ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset, Timeouts, Told, Unless,
+    ValueMatch,
 };
 pub use drains::{DrainPhase, DrainState, Drains};
 pub use endpoint::Endpoint;

@@ -25,6 +25,7 @@ use crate::{
         response::Asked,
     },
     ledger::{Account, RouteAccount},
+    passwords::{Digest, Unverified},
     shared::Bounds,
 };
 
@@ -62,14 +63,21 @@ pub(crate) enum Course {
 
 impl Plan {
     /// Reads the head at the front of `input`, and what there is of the body behind it.
+    ///
+    /// A password that is `wrong` was compared already.
+    ///
+    /// # Errors
+    ///
+    /// Leaves all as it is when a password has to be compared first.
     pub(crate) fn new(
         worker: &Worker,
         sender: &Sender,
         input: &mut Buffer,
         head: usize,
         started: Instant,
-    ) -> Self {
-        let mut plan = Self::read(worker, sender, &input.filled()[..head], started);
+        wrong: Option<&Digest>,
+    ) -> Result<Self, Unverified> {
+        let mut plan = Self::read(worker, sender, &input.filled()[..head], started, wrong)?;
         input.consume(head);
         if let Course::Forward(stream) = &mut plan.course {
             let outgoing = &mut stream.outgoing;
@@ -78,17 +86,23 @@ impl Plan {
                 plan.keep_alive = false;
             }
         }
-        plan
+        Ok(plan)
     }
 
-    fn read(worker: &Worker, sender: &Sender, head: &[u8], started: Instant) -> Self {
+    fn read(
+        worker: &Worker,
+        sender: &Sender,
+        head: &[u8],
+        started: Instant,
+        wrong: Option<&Digest>,
+    ) -> Result<Self, Unverified> {
         let bounds = worker.bounds();
         let mut slots = slots();
         let headers = bounds.limits.headers.min(HEADERS_MAX);
         let mut request = match Request::parse(head, &mut slots[..headers]) {
             Ok(request) => request,
             Err(malformed) => {
-                return Self {
+                return Ok(Self {
                     course: Course::Refuse(malformed.into()),
                     route: None,
                     asked: Asked::default(),
@@ -96,7 +110,7 @@ impl Plan {
                     version: worker.with_table(RouteTable::version),
                     added: Added::default(),
                     line: Vec::new(),
-                };
+                });
             }
         };
         let id = request_id(worker, sender, &mut request);
@@ -106,11 +120,15 @@ impl Plan {
             line = worker.output();
             access_log::begin(&request, id.as_ref(), &mut line);
         }
-        let (version, (route, decision)) =
-            worker.with_table(|table| (table.version(), decide(table, &request, sender, worker)));
+        let (version, (route, decision)) = worker.with_table(|table| {
+            (
+                table.version(),
+                decide(table, &request, sender, worker, wrong),
+            )
+        });
         let framing = request.fields.framing;
         let bodiless = matches!(framing, Framing::Unsaid | Framing::Length(0));
-        Self {
+        Ok(Self {
             route,
             course: match decision {
                 Ok(Decision::Forward(way)) => {
@@ -122,6 +140,10 @@ impl Plan {
                     Course::Forward(stream(&request, way, account, bytes, &bounds, started))
                 }
                 Ok(Decision::Answer(answer)) => Course::Answer(answer),
+                Ok(Decision::Verify(unverified)) => {
+                    worker.give_output(line);
+                    return Err(unverified);
+                }
                 Err(error) => Course::Refuse(error),
             },
             asked: asked(&request),
@@ -129,7 +151,7 @@ impl Plan {
             version,
             added,
             line,
-        }
+        })
     }
 }
 

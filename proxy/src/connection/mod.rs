@@ -243,7 +243,7 @@ impl Connection {
             port: self.arrival.port,
             trusted: worker.trusts(self.arrival.client.ip()),
         };
-        let plan = Plan::new(&worker, &sender, &mut self.input, head, started);
+        let plan = self.plan(&sender, head, started).await;
         let (asked, keep_alive, added) = (plan.asked, plan.keep_alive, &plan.added);
         let (mut stream, ended, after) = match plan.course {
             Course::Forward(mut stream) => {
@@ -277,6 +277,29 @@ impl Connection {
         }
         worker.give_output(plan.line);
         after
+    }
+
+    /// Plans a request; where a password has to be compared, after that.
+    async fn plan(&mut self, sender: &Sender, head: usize, started: Instant) -> Plan {
+        let mut wrong = None;
+        loop {
+            let worker = &self.worker;
+            let plan = Plan::new(
+                worker,
+                sender,
+                &mut self.input,
+                head,
+                started,
+                wrong.as_ref(),
+            );
+            match plan {
+                Ok(plan) => return plan,
+                Err(unverified) => {
+                    wrong = Some(unverified.digest);
+                    worker.passwords.verify(unverified).await;
+                }
+            }
+        }
     }
 
     async fn forward(&mut self, stream: &mut Stream, added: &Added) -> (Ended, After) {

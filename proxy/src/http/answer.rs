@@ -41,6 +41,12 @@ impl Answer {
         }
     }
 
+    /// Adds a header.
+    pub(crate) fn with(mut self, header: (&'static str, String)) -> Self {
+        self.headers.push(header);
+        self
+    }
+
     /// Leaves out headers with these names, in lower case, and adds lines.
     pub(crate) fn change(&mut self, dropped: &[Box<str>], lines: &[u8]) {
         let is_dropped = |name: &str| dropped.iter().any(|one| name.eq_ignore_ascii_case(one));

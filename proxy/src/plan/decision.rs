@@ -15,6 +15,7 @@ use crate::{
     },
     ledger::RouteAccount,
     mirror::Mirrored,
+    passwords::{Digest, Unverified, Verdict},
     pool::Pool,
     route::{
         Matched,
@@ -35,6 +36,8 @@ use crate::{
 pub(super) enum Decision<'b> {
     Forward(Way<'b>),
     Answer(Answer),
+    /// The password has to be compared first.
+    Verify(Unverified),
 }
 
 /// Says where a request goes.
@@ -68,12 +71,13 @@ impl<'b> Way<'b> {
     }
 }
 
-/// Decides what a request comes to, and by which route.
+/// Decides what a request comes to, and by which route; a password that is `wrong` was compared.
 pub(super) fn decide<'b>(
     table: &RouteTable,
     request: &Request<'_, 'b>,
     sender: &Sender,
     worker: &Worker,
+    wrong: Option<&Digest>,
 ) -> (Option<Rc<RouteAccount>>, Result<Decision<'b>, Error>) {
     if request.method == "CONNECT" {
         return (None, Err(Error::ConnectMethod));
@@ -100,6 +104,19 @@ pub(super) fn decide<'b>(
         }
         Some(Matched::Rule(rule)) => {
             let route = worker.route(rule);
+            if let Some(guard) = &rule.guard {
+                let headers = request.fields.headers;
+                match worker.passwords.judge(&guard.auth, headers, wrong) {
+                    Verdict::Right => {}
+                    Verdict::Wrong => {
+                        let answer = edited(guard.refusal(), rule);
+                        return (Some(route), Ok(Decision::Answer(answer)));
+                    }
+                    Verdict::Unknown(unverified) => {
+                        return (Some(route), Ok(Decision::Verify(unverified)));
+                    }
+                }
+            }
             let decision = match &rule.action {
                 Action::Forward(targets) => way(table, rule, targets, path, &facets, worker),
                 Action::Redirect(location) => {

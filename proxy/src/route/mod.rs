@@ -6,6 +6,7 @@ pub(crate) mod coverage;
 pub(crate) mod edits;
 pub(crate) mod extras;
 pub(crate) mod facets;
+pub(crate) mod guard;
 mod index;
 pub(crate) mod path;
 pub(crate) mod pattern;

@@ -7,6 +7,7 @@ use super::{
     conditions::Conditions,
     extras::Extras,
     facets::Facets,
+    guard::Guard,
     pattern::{HostPattern, PathPattern},
 };
 use crate::{
@@ -27,6 +28,7 @@ pub(crate) struct Rule {
     pub(crate) host: HostPattern,
     pub(crate) path: PathPattern,
     pub(crate) conditions: Option<Box<Conditions>>,
+    pub(crate) guard: Option<Box<Guard>>,
     pub(crate) action: Action,
     /// The proxy's where the route has none of its own.
     pub(crate) balancer: Balancer,
@@ -60,6 +62,7 @@ impl Rule {
             ports: route.ports.as_slice().into(),
             host: HostPattern::of(route),
             conditions: Conditions::of(route, rules).ok()?,
+            guard: route.auth.as_ref().map(|auth| Box::new(Guard::new(auth))),
             action: Action::of(route, prefix)?,
             path,
             balancer: route.balancer.unwrap_or(balancer),

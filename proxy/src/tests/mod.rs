@@ -8,6 +8,7 @@ mod leaving;
 mod limits;
 mod logging;
 mod malformed;
+mod passwords;
 mod peer;
 mod proxied;
 mod requests;

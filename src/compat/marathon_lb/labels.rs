@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use proxy::{Algorithm, Balancer};
+use proxy::{Algorithm, Auth, Balancer, PasswordHash};
 use registry::App;
 
 /// How the labels begin.
@@ -55,6 +55,8 @@ pub(super) struct PortLabels {
     /// Whether the service port isn't listened on, as it would be open to more than its labels say.
     pub(super) is_unlistened: bool,
     pub(super) allowed: Vec<IpNet>,
+    /// The password that is asked for where a host leads here.
+    pub(super) auth: Option<Auth>,
     pub(super) proxypass_path: Option<String>,
     pub(super) revproxy_path: Option<String>,
     pub(super) redirect_path: Option<String>,
@@ -161,10 +163,10 @@ impl PortLabels {
                 let port = value.parse().ok().filter(|port| *port != 0);
                 self.service_port = port.ok_or_else(|| format!("`{value}` is not a port"))?;
             }
-            "AUTH" => {
-                let reason = "basic authentication is not supported";
-                self.closed = Some(("AUTH", reason.to_owned()));
-            }
+            "AUTH" => match auth(value) {
+                Ok(auth) => self.auth = Some(auth),
+                Err(reason) => self.closed = Some(("AUTH", reason)),
+            },
             "BACKEND_NETWORK_ALLOWED_ACL" => match networks(value) {
                 Ok(networks) => self.allowed = networks,
                 Err(reason) => self.closed = Some(("BACKEND_NETWORK_ALLOWED_ACL", reason)),
@@ -260,6 +262,22 @@ fn path(text: &str) -> Result<String, String> {
         true if path.is_empty() => Ok("/".to_owned()),
         true => Ok(path.to_owned()),
         false => Err(format!("`{text}` is not a path")),
+    }
+}
+
+/// Reads `realm:user:hash`; the hash is never told.
+fn auth(text: &str) -> Result<Auth, String> {
+    let parts: Vec<_> = text.split(':').collect();
+    let [realm, user, hash] = parts[..] else {
+        return Err("it is not `realm:user:hash`".to_owned());
+    };
+    let auth = Auth {
+        realm: realm.to_owned(),
+        users: [(user.to_owned(), PasswordHash::new(hash))].into(),
+    };
+    match auth.problems().first() {
+        None => Ok(auth),
+        Some(problem) => Err(problem.to_string()),
     }
 }
 

@@ -116,6 +116,8 @@ impl Port<'_> {
     fn of_host(&self, host: &str, problems: &mut Problems) -> Vec<Route> {
         let base = Route {
             host: Some(host.to_owned()),
+            // Service ports and ids of apps are for other services, and marathon-lb asks them nothing.
+            auth: self.own.auth.clone(),
             ..self.route()
         };
         let mut routes = match (&self.own.path, &self.own.proxypass_path) {
@@ -257,6 +259,8 @@ fn to_https(route: &Route) -> Route {
             status: 301,
             ..Redirect::default()
         }),
+        // A password is better not sent in the clear.
+        auth: None,
         ..answering(route)
     }
 }
@@ -271,6 +275,7 @@ fn refusal(route: &Route, allowed: &[IpNet]) -> Route {
     unless.push(allowed);
     Route {
         unless,
+        auth: None,
         redirect: None,
         respond: Some(Respond {
             status: 403,

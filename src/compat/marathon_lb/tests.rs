@@ -295,16 +295,49 @@ fn labels_of_nonsense_are_told_and_the_rest_is_used() {
 
 #[test]
 fn what_would_be_open_without_its_label_is_closed() {
-    let (made, refused) = routes(&[
-        ("HAPROXY_0_VHOST", "a"),
-        ("HAPROXY_0_AUTH", "realm:user:$5$x"),
-        ("HAPROXY_1_ENABLED", "false"),
+    for (auth, expected) in [
+        ("realm:user:$5$x", "users.user: it is no whole hash"),
+        ("realm:user:$1$salt$xyz", "users.user: its kind"),
+        ("realm:user", "it is not `realm:user:hash`"),
+        ("a:b:c:d", "it is not `realm:user:hash`"),
+    ] {
+        let (made, refused) = routes(&[
+            ("HAPROXY_0_VHOST", "a"),
+            ("HAPROXY_0_AUTH", auth),
+            ("HAPROXY_1_ENABLED", "false"),
+        ]);
+        assert_eq!((made.len(), refused.len()), (0, 1));
+        let start = format!("/web HAPROXY_0_AUTH: {expected}");
+        assert!(refused[0].starts_with(&start), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_where_a_host_leads() {
+    let auth = "shop:ann:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA";
+    let asked = r#"auth={ realm = "shop", users = { ann = "(hidden)" } }"#;
+    let at_host = format!(r#"{asked} host="a" service="web.app""#);
+    let at_root = format!(r#"{asked} host="a" path="/" redirect={{ path = "/x", status = 301 }}"#);
+    expect(&[
+        (
+            &[
+                ("HAPROXY_0_AUTH", auth),
+                ("HAPROXY_0_HTTP_BACKEND_REDIR", "/x"),
+            ],
+            &[&at_host, &at_root, r#"ports=[10000] service="web.app""#],
+        ),
+        (
+            &[
+                ("HAPROXY_0_AUTH", auth),
+                ("HAPROXY_0_REDIRECT_TO_HTTPS", "true"),
+            ],
+            &[
+                &at_host,
+                r#"host="a" redirect={ scheme = "https", status = 301 } scheme="http""#,
+                r#"ports=[10000] service="web.app""#,
+            ],
+        ),
     ]);
-    assert_eq!((made.len(), refused.len()), (0, 1));
-    assert!(
-        refused[0].starts_with("/web HAPROXY_0_AUTH: "),
-        "{refused:?}"
-    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One of `[[proxy.routes]]`.
 
 mod action;
+mod auth;
 mod limits;
 mod matching;
 mod mirror;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
+    auth::{Auth, PasswordHash},
     limits::RouteLimits,
     matching::{Unless, ValueMatch},
     mirror::{Mirror, Percent},
@@ -77,6 +79,9 @@ pub struct Route {
     /// Which requests it isn't for, although all of the above holds for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unless: Vec<Unless>,
+    /// Whose password a client has to send before anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// The service that gets the requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
@@ -165,6 +170,8 @@ impl Route {
         problems.extend(self.mirror_problems());
         problems.extend(self.rewrite_problems());
         problems.extend(self.sticky_problems());
+        let found = self.auth.iter().flat_map(Auth::problems);
+        problems.extend(found.map(|problem| problem.within("auth")));
         problems.extend(self.retries.problems());
         let times = &self.timeouts;
         let times = [
