@@ -60,8 +60,8 @@ pub use access_log::AccessLog;
 pub use balancers::{Algorithm, Balancer, BoundedLoad};
 pub use config::{
     AccessLog as AccessLogConfig, Auth, Check, CheckKind, CircuitLimits, Config, Distance,
-    DotSegments, Ejection, EncodedSlash, HeaderEdits, Limits, Listener, Locality, Mirror,
-    PasswordHash, PathParameters, PathRules, Percent, Protocol, Redirect, Respond, Retries,
+    DotSegments, Ejection, EncodedSlash, HeaderEdits, Limits, Listener, Locality, LocationRewrite,
+    Mirror, PasswordHash, PathParameters, PathRules, Percent, Protocol, Redirect, Respond, Retries,
     Rewrite, Route, RouteLimits, RouteRetries, RouteTimeouts, SameSite, Scheme, ServiceOptions,
     ServicePolicy, Share, StatusRange, Statuses, Sticky, Subset, Timeouts, Told, Unless,
     ValueMatch,

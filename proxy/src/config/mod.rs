@@ -27,9 +27,9 @@ pub use self::{
     path::{DotSegments, EncodedSlash, PathParameters, PathRules},
     retries::{Retries, Statuses},
     route::{
-        Auth, HeaderEdits, Mirror, PasswordHash, Percent, Redirect, Respond, Rewrite, Route,
-        RouteLimits, RouteRetries, RouteTimeouts, SameSite, Scheme, Share, Sticky, Subset, Unless,
-        ValueMatch,
+        Auth, HeaderEdits, LocationRewrite, Mirror, PasswordHash, Percent, Redirect, Respond,
+        Rewrite, Route, RouteLimits, RouteRetries, RouteTimeouts, SameSite, Scheme, Share, Sticky,
+        Subset, Unless, ValueMatch,
     },
     service::{
         Check, CheckKind, CircuitLimits, Ejection, ServiceOptions, ServicePolicy, StatusRange, Told,

@@ -19,6 +19,7 @@ use crate::{
     error::Error,
     http::{Body, Buffer, marks::Added, response::Asked},
     ledger::Allowance,
+    route::relocation::Relocation,
     splice::Pipes,
     timer::{Elapsed, Timer},
 };
@@ -96,6 +97,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) dropped: &'a [Box<str>],
     /// More header lines, with their ends.
     pub(crate) lines: &'a [u8],
+    /// What replaces the place that clients are sent to.
+    pub(crate) location: Option<&'a Relocation>,
     /// What every response of ours gets.
     pub(crate) added: &'a Added,
 }

@@ -1,17 +1,20 @@
 //! The response's way to the client.
 
+use std::borrow::Cow;
+
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::Instant,
 };
 
-use super::{Fault, LARGE_BUFFER_BYTES, Progress, Reply};
+use super::{Changes, Fault, LARGE_BUFFER_BYTES, Progress, Reply};
 use crate::{
     error::Error,
     http::{
         Body, Buffer, Malformed, Scan, Version, head::scan, request::slots, response::Response,
     },
+    route::relocation::Relocation,
     socket::{read, write},
     splice::{PIPE_BYTES, Pipe},
 };
@@ -278,7 +281,8 @@ fn read_response(
     let whole = progress.request_done.get() && response.has_end(terms.asked);
     let keeps_client = terms.keep_alive && whole && !is_closing();
     progress.ends_by_close.set(!response.has_end(terms.asked));
-    response.encode(terms.asked, keeps_client, changes.added, changes.lines, out);
+    let lines = relocate(&mut response, changes);
+    response.encode(terms.asked, keeps_client, changes.added, &lines, out);
     let now = Instant::now();
     let reply = Reply {
         status: response.status,
@@ -292,6 +296,21 @@ fn read_response(
         ended: now,
     };
     Ok(Next::Final(body, reply))
+}
+
+/// Leaves out where a response sends the client, when that is another place; returns the lines to add.
+fn relocate<'a>(response: &mut Response<'_, '_>, changes: Changes<'a>) -> Cow<'a, [u8]> {
+    let moved = changes.location.and_then(|location| {
+        let line = location.line(response.value(Relocation::NAME)?)?;
+        Some((location, line))
+    });
+    match moved {
+        None => Cow::Borrowed(changes.lines),
+        Some((location, line)) => {
+            response.leave_out(location.dropped());
+            Cow::Owned([changes.lines, line].concat())
+        }
+    }
 }
 
 /// Writes all of `out` and empties it.

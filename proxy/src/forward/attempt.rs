@@ -9,6 +9,7 @@ use crate::{
     Endpoint, Worker,
     error::Error,
     exchange::{self, Changes, Lines},
+    http::marks::Added,
     plan::{Seated, unix_seconds},
     route::extras::Extras,
     timer::{Elapsed, Timer},
@@ -41,7 +42,7 @@ impl Stream {
         };
         let (mut input, mut output) = (worker.buffer(), worker.output());
         let cookie = self.cookie(worker, endpoint);
-        let (dropped, more) = changes(self.extras.as_deref(), cookie);
+        let more = more_lines(self.extras.as_deref(), cookie);
         let lines = Lines {
             client: client.stream,
             upstream: &mut upstream,
@@ -50,11 +51,7 @@ impl Stream {
             from_upstream: &mut input,
             to_client: &mut output,
             pipes: &worker.pipes,
-            changes: Changes {
-                dropped,
-                lines: &more,
-                added: client.added,
-            },
+            changes: changes(self.extras.as_deref(), &more, client.added),
             allowance: self
                 .account
                 .allowance(&self.retries, &worker.counters.retries_refused),
@@ -183,14 +180,23 @@ impl Stream {
     }
 }
 
-/// Lists the names of the header lines that responses lose, and the lines that they get.
-fn changes(extras: Option<&Extras>, cookie: Option<String>) -> (&[Box<str>], Cow<'_, [u8]>) {
+/// Returns the lines that responses get besides those of the endpoint.
+fn more_lines(extras: Option<&Extras>, cookie: Option<String>) -> Cow<'_, [u8]> {
     let edits = extras.and_then(|extras| extras.response.as_ref());
-    let dropped = edits.map_or(&[][..], |edits| edits.dropped());
     let lines = edits.map_or(&b""[..], |edits| edits.lines());
-    let added = match cookie {
+    match cookie {
         Some(cookie) => Cow::Owned([lines, cookie.as_bytes()].concat()),
         None => Cow::Borrowed(lines),
-    };
-    (dropped, added)
+    }
+}
+
+/// Says what the client gets in another way, and which `lines` more.
+fn changes<'a>(extras: Option<&'a Extras>, lines: &'a [u8], added: &'a Added) -> Changes<'a> {
+    let edits = extras.and_then(|extras| extras.response.as_ref());
+    Changes {
+        dropped: edits.map_or(&[], |edits| edits.dropped()),
+        lines,
+        location: extras.and_then(|extras| extras.location.as_ref()),
+        added,
+    }
 }

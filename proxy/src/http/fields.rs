@@ -243,6 +243,15 @@ impl<'h, 'b> Fields<'h, 'b> {
             .map(|(header, _)| header.value)
     }
 
+    /// Returns the value of the first line with this name that belongs to client and server.
+    pub(crate) fn value(&self, name: &str) -> Option<&'b [u8]> {
+        let mut pairs = self.headers.iter().zip(&self.kinds);
+        let found = pairs.find(|(header, kind)| {
+            **kind == Field::EndToEnd && header.name.eq_ignore_ascii_case(name)
+        });
+        found.map(|(header, _)| header.value)
+    }
+
     /// Copies the lines for which `keep` holds and that `Connection` doesn't nominate, byte for
     /// byte.
     ///

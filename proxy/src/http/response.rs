@@ -109,6 +109,11 @@ impl<'h, 'b> Response<'h, 'b> {
         self.fields.leave_out(names);
     }
 
+    /// Returns the value of the first line with this name, if it is for the client.
+    pub(crate) fn value(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields.value(name)
+    }
+
     /// Leaves out the line that is to be added by us.
     pub(crate) fn yield_to(&mut self, added: &Added) {
         if !added.name().is_empty() {

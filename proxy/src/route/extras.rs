@@ -1,6 +1,6 @@
 //! What few routes want besides leading somewhere.
 
-use super::{action::Target, edits::Edits, path::replace_prefix};
+use super::{action::Target, edits::Edits, path::replace_prefix, relocation::Relocation};
 use crate::config::{self, Percent, Sticky};
 
 /// Holds what a route wants; shared with the requests that it is for.
@@ -14,6 +14,8 @@ pub(crate) struct Extras {
     pub(crate) request: Option<Edits>,
     /// Changes of the response's header lines.
     pub(crate) response: Option<Edits>,
+    /// Where clients are sent instead of where instances send them.
+    pub(crate) location: Option<Relocation>,
     /// Where copies of how many requests go.
     pub(crate) mirror: Option<(Target, Percent)>,
     /// What keeps clients at one instance.
@@ -26,6 +28,7 @@ impl Extras {
     pub(super) fn of(route: &config::Route, prefix: &str) -> Option<Self> {
         let mut extras = Self {
             response: Edits::of(&route.response_headers),
+            location: route.location.as_ref().map(Relocation::new),
             sticky: route.sticky.clone(),
             mirror: route.mirror.as_ref().map(|mirror| {
                 let subset = mirror.subset.as_ref();
@@ -44,6 +47,7 @@ impl Extras {
         }
         let some = [
             extras.response.is_some(),
+            extras.location.is_some(),
             extras.sticky.is_some(),
             extras.mirror.is_some(),
             route.rewrite.is_some(),

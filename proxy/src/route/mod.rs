@@ -12,6 +12,7 @@ pub(crate) mod path;
 pub(crate) mod pattern;
 mod pools;
 pub(crate) mod redirect;
+pub(crate) mod relocation;
 pub(crate) mod routes;
 pub(crate) mod rule;
 

@@ -194,6 +194,28 @@ fn a_response_is_rewritten_on_its_way() {
     assert!(!head.contains("Content-Type"), "{head}");
 }
 
+#[test]
+fn an_instance_sends_clients_where_the_route_says() {
+    let origin = Origin::start(|peer, _| {
+        for location in ["/login", "http://web:8080/x", "http://other/x"] {
+            peer.next_head();
+            peer.send(format!(
+                "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+            ));
+        }
+    });
+    let config = "[[routes]]\nservice = 'web'\nlocation = { hosts = ['web'], path = '/a' }";
+    let proxy = Proxy::start(config, &[origin.address]);
+    let mut client = proxy.client();
+    for expected in ["/a", "/a", "http://other/x"] {
+        client.send(GET);
+        assert_eq!(
+            client.answer().0,
+            format!("HTTP/1.1 302 Found\r\nLocation: {expected}\r\nContent-Length: 0\r\n\r\n")
+        );
+    }
+}
+
 /// The value of the cookie that an answer sets.
 fn cookie(head: &str) -> Option<&str> {
     let line = head

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use ipnet::IpNet;
 use proxy::{
-    HeaderEdits, Listener, Redirect, Respond, Rewrite, Route, Scheme, Sticky, Unless, ValueMatch,
+    HeaderEdits, Listener, LocationRewrite, Redirect, Respond, Rewrite, Route, Scheme, Sticky,
+    Unless, ValueMatch,
 };
 use registry::{App, AppPort};
 
@@ -42,10 +43,6 @@ impl Port<'_> {
     /// Adds routes and a listener; returns what can't be, by the labels.
     pub(super) fn add(&self, draft: &mut Draft<'_>) -> Problems {
         let mut problems = Problems::new();
-        if self.own.revproxy_path.is_some() {
-            let reason = "the header `Location` is not rewritten";
-            problems.push(("HTTP_BACKEND_REVPROXY_PATH", reason.to_owned()));
-        }
         for host in &self.own.vhosts {
             for route in self.of_host(host, &mut problems) {
                 self.put(draft, route, "VHOST", &mut problems);
@@ -93,6 +90,10 @@ impl Port<'_> {
             priority: own.weight,
             service: Some(self.app_port.service.clone()),
             balancer: own.balancer,
+            location: own.revproxy_path.as_ref().map(|path| LocationRewrite {
+                hosts: own.vhosts.clone(),
+                path: path.clone(),
+            }),
             ..Route::default()
         };
         if own.sticky || own.by_client {
@@ -246,6 +247,7 @@ fn answering(route: &Route) -> Route {
         balancer: None,
         sticky: None,
         rewrite: None,
+        location: None,
         ..route.clone()
     }
 }

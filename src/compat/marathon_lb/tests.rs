@@ -228,6 +228,13 @@ fn labels_become_what_keeps_clients_away_or_at_an_instance() {
             ],
         ),
         (
+            &[("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH", "/my/content")],
+            &[
+                r#"host="a" location={ hosts = ["a"], path = "/my/content" } service="web.app""#,
+                r#"location={ hosts = ["a"], path = "/my/content" } ports=[10000] service="web.app""#,
+            ],
+        ),
+        (
             &[("HAPROXY_0_USE_HSTS", "true"), ("HAPROXY_0_STICKY", "yes")],
             &[
                 r#"host="a" response_headers={ set = { strict-transport-security = "max-age=15768000" } } service="web.app" sticky={ cookie = "mesosphere_server_id", ttl = "1h" }"#,
@@ -261,7 +268,7 @@ fn labels_of_nonsense_are_told_and_the_rest_is_used() {
         ("HAPROXY_0_BIND_ADDR", "eth0"),
         ("HAPROXY_0_SSL_CERT", "/etc/x.pem"),
         ("HAPROXY_0_BACKEND_HEAD", "backend {backend}"),
-        ("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH", "/x"),
+        ("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH", "x"),
         ("HAPROXY_1_BACKEND_NETWORK_ALLOWED_ACL", "everybody"),
         ("HAPROXY_2_VHOST", "c"),
         ("HAPROXY_HEAD", "global"),
@@ -286,7 +293,7 @@ fn labels_of_nonsense_are_told_and_the_rest_is_used() {
     assert!(of("HAPROXY_0_BIND_ADDR").contains("`eth0` is not an address"));
     assert!(of("HAPROXY_0_SSL_CERT").contains("TLS"));
     assert!(of("HAPROXY_0_BACKEND_HEAD").contains("template"));
-    assert!(of("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH").contains("Location"));
+    assert!(of("HAPROXY_0_HTTP_BACKEND_REVPROXY_PATH").contains("`x` is not a path"));
     assert!(of("HAPROXY_1_BACKEND_NETWORK_ALLOWED_ACL").contains("`everybody`"));
     assert!(of("HAPROXY_2_VHOST").contains("the app has 2 ports"));
     assert!(of("HAPROXY_HEAD").contains("template"));

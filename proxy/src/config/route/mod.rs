@@ -3,6 +3,7 @@
 mod action;
 mod auth;
 mod limits;
+mod location;
 mod matching;
 mod mirror;
 mod retries;
@@ -18,6 +19,7 @@ pub use self::{
     action::{Redirect, Respond, Scheme, Share, Subset},
     auth::{Auth, PasswordHash},
     limits::RouteLimits,
+    location::LocationRewrite,
     matching::{Unless, ValueMatch},
     mirror::{Mirror, Percent},
     retries::RouteRetries,
@@ -106,6 +108,9 @@ pub struct Route {
     /// What clients get in another way than instances send it.
     #[serde(skip_serializing_if = "is_default")]
     pub response_headers: HeaderEdits,
+    /// Where clients are sent instead of where instances send them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationRewrite>,
     /// What keeps a client at one instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
@@ -169,6 +174,7 @@ impl Route {
         problems.extend(self.action_problems());
         problems.extend(self.mirror_problems());
         problems.extend(self.rewrite_problems());
+        problems.extend(self.location_problems());
         problems.extend(self.sticky_problems());
         let found = self.auth.iter().flat_map(Auth::problems);
         problems.extend(found.map(|problem| problem.within("auth")));
