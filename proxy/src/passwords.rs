@@ -1,6 +1,11 @@
 //! Passwords that clients send: each is compared with its hash once, and known from then on.
 
-use std::{cell::RefCell, collections::HashSet, fmt, num::NonZeroUsize};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    fmt,
+    num::NonZeroUsize,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,12 +19,19 @@ use crate::config::Auth;
 /// The most right passwords that one worker knows; they are compared anew when there are more.
 const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 
+/// The longest password that is compared, in bytes, as that of `crypt(3)`: comparing takes the square of it.
+const PASSWORD_BYTES_MAX: usize = 256;
+
+/// The most requests that wait for a comparison in one worker; more are refused.
+const WAITING_MAX: usize = 256;
+
 /// Knows which passwords are right. A comparison takes milliseconds by intent, so it has a thread of
 /// its own, one at a time for each worker.
 pub(crate) struct Passwords {
     key: Hmac<Sha256>,
     known: RefCell<HashSet<Digest>>,
     turn: Semaphore,
+    waiting: Cell<usize>,
 }
 
 /// Stands for a user, a password and its hash, without telling any of them.
@@ -54,6 +66,7 @@ impl Passwords {
             key: Hmac::new_from_slice(&key).expect("a key of any length will do"),
             known: RefCell::default(),
             turn: Semaphore::new(1),
+            waiting: Cell::new(0),
         }
     }
 
@@ -64,7 +77,11 @@ impl Passwords {
         headers: &[Header<'_>],
         wrong: Option<&Digest>,
     ) -> Verdict {
-        let Some((name, password)) = credentials(headers) else {
+        let credentials = credentials(headers);
+        let Some((name, password)) = credentials.filter(|(_, password)| {
+            // Nobody has such a one.
+            password.len() <= PASSWORD_BYTES_MAX
+        }) else {
             return Verdict::Wrong;
         };
         let own = auth.users.get(&name);
@@ -72,7 +89,8 @@ impl Passwords {
             return Verdict::Wrong;
         };
         let digest = self.digest(&[name.as_bytes(), hash.expose().as_bytes(), &password]);
-        if self.known.borrow().contains(&digest) {
+        // Another route may know somebody of the same hash.
+        if own.is_some() && self.known.borrow().contains(&digest) {
             return Verdict::Right;
         }
         if wrong == Some(&digest) {
@@ -88,6 +106,10 @@ impl Passwords {
 
     /// Compares a password with its hash; afterwards a right one is known.
     pub(crate) async fn verify(&self, unverified: Unverified) {
+        if self.waiting.get() >= WAITING_MAX {
+            return;
+        }
+        let _place = Place::take(&self.waiting);
         let _turn = self.turn.acquire().await;
         // Another connection may have brought it before.
         if self.known.borrow().contains(&unverified.digest) {
@@ -116,6 +138,22 @@ impl Passwords {
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
+    }
+}
+
+/// A place among those who wait, which is given back however the wait ends.
+struct Place<'a>(&'a Cell<usize>);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a Cell<usize>) -> Self {
+        waiting.set(waiting.get() + 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -209,6 +247,26 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn somebody_else_of_the_same_hash_is_nobody_here() {
+        let passwords = Passwords::new();
+        let values = [basic("ann:secret")];
+        let Verdict::Unknown(unverified) = judge(&passwords, &values, None) else {
+            panic!("it was not compared yet");
+        };
+        passwords.verify(unverified).await;
+        let others = Auth {
+            users: [("bob".to_owned(), PasswordHash::new(HASH))].into(),
+            ..auth()
+        };
+        let header = Header {
+            name: "authorization",
+            value: values[0].as_bytes(),
+        };
+        let verdict = passwords.judge(&others, &[header], None);
+        assert!(matches!(verdict, Verdict::Unknown(one) if !one.is_user));
+    }
+
     #[test]
     fn what_are_no_credentials_is_refused_at_once() {
         let passwords = Passwords::new();
@@ -219,6 +277,7 @@ mod tests {
             vec!["Basic ?".to_owned()],
             vec![basic("ann")],
             vec![right.replace("Basic", "Bearer")],
+            vec![basic(&format!("ann:{}", "x".repeat(257)))],
             vec![right.clone(), right],
         ] {
             assert_eq!(

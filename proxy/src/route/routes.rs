@@ -91,7 +91,7 @@ impl Routes {
             wants,
             wants_of_others,
             domains: config.host_routing.then(|| normal_domains(domains)),
-            unnamed: config.unnamed.clone(),
+            unnamed: unnamed(config),
             path: config.path,
             trusted_proxies: config.trusted_proxies.clone(),
             default_balancer: config.balancer,
@@ -199,6 +199,15 @@ impl Wants {
             self.subsets.len() - 1
         })
     }
+}
+
+/// Lists the services to which no host leads by its name: those of routes that ask for a password, which
+/// would be asked in vain, are among them.
+fn unnamed(config: &Config) -> BTreeSet<ServiceName> {
+    let guarded = config.routes.iter().filter(|route| route.auth.is_some());
+    let guarded = guarded.flat_map(config::Route::services);
+    let guarded = guarded.map(|(_, service)| service.clone());
+    config.unnamed.iter().cloned().chain(guarded).collect()
 }
 
 /// Gives those rules that are wanted with their places among all.

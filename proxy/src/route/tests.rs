@@ -76,6 +76,23 @@ fn a_host_names_a_service_with_and_without_its_domain() {
 }
 
 #[test]
+fn no_name_leads_past_a_password() {
+    let config =
+        "[[routes]]\nhost = 'a'\nservice = 'web'\nauth = { realm = 'r', users = { u = 'h' } }";
+    let config: Config = toml::from_str(config).unwrap();
+    let snapshot = testing::snapshot(
+        1,
+        ["web", "other"].map(|name| testing::service_of(name, [])),
+    );
+    let table = RouteTable::build(&config, &["svc.internal".to_owned()], &snapshot, None);
+    let service = |host| table.service(host, "/").map(ServiceName::as_str);
+    assert_eq!(service("a"), Some("web"));
+    assert_eq!(service("other"), Some("other"));
+    assert_eq!(service("web"), None);
+    assert_eq!(service("web.svc.internal"), None);
+}
+
+#[test]
 fn without_host_routing_only_routes_count() {
     let config = Config {
         host_routing: false,
