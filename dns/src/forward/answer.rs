@@ -1,6 +1,6 @@
 //! Answers of what resolvers say.
 
-use hickory_proto::op::{Edns, Message, ResponseCode};
+use hickory_proto::op::{Edns, Message, OpCode, ResponseCode};
 use hickory_resolver::{
     lookup::Lookup,
     net::{DnsError, NetError},
@@ -17,6 +17,14 @@ pub(super) fn failed(query: &Message, limit: u16) -> Vec<u8> {
 /// Says that nobody is asked about such names.
 pub(super) fn refused(query: &Message, limit: u16) -> Vec<u8> {
     encode(empty(query, ResponseCode::Refused), limit)
+}
+
+/// Says that a query can't be read; its header is there.
+pub(super) fn malformed(query: &[u8]) -> Vec<u8> {
+    let id = query.first_chunk().map(|id| u16::from_be_bytes(*id));
+    let id = id.unwrap_or_default();
+    let answer = Message::error_msg(id, OpCode::Query, ResponseCode::FormErr);
+    answer.to_vec().unwrap_or_default()
 }
 
 /// Says what was found: records, that there are none, or that nothing is known.

@@ -15,7 +15,7 @@ use hickory_resolver::{
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
 };
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 pub(crate) use self::reply::Reply;
 use crate::{
@@ -75,7 +75,8 @@ impl Forwarder {
     /// Takes a query, and answers it by and by: with what a resolver says, or that all have failed.
     pub(crate) fn forward(&self, asked: &Asked<'_>, reply: Reply) {
         let Ok(query) = Message::from_vec(asked.message) else {
-            // It was understood before, as far as that was needed.
+            // It was understood before, as far as that was needed: an option of it is malformed.
+            reply.send(&answer::malformed(asked.message));
             return;
         };
         let limit = match asked.transport {
@@ -123,10 +124,12 @@ impl Upstreams {
         name.set_fqdn(true);
         let mut last = None;
         for resolver in resolvers {
-            let found = resolver.lookup(name.clone(), question.query_type()).await;
-            match found {
+            let found = resolver.lookup(name.clone(), question.query_type());
+            // Aliases and a second try over TCP count as well.
+            let found = timeout(self.config.timeout.get(), found).await;
+            match found.unwrap_or(Err(NetError::Timeout)) {
                 // That there is nothing is an answer.
-                Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_))) => {
+                found @ (Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_)))) => {
                     return answer::of(query, found, limit);
                 }
                 Err(error) => last = Some(error),
@@ -143,7 +146,8 @@ impl Upstreams {
 fn resolvers(config: &ForwardConfig, list: &[Upstream]) -> Resolvers {
     let mut options = ResolverOpts::default();
     options.timeout = config.timeout.get();
-    options.attempts = 1;
+    // None after the first: the next resolver is asked instead.
+    options.attempts = 0;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     options.num_concurrent_reqs = 1;

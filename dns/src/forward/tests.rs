@@ -8,7 +8,7 @@ use registry::Snapshot;
 use tokio::{net::UdpSocket, sync::oneshot};
 
 use super::*;
-use crate::{Config, Outcome, Request, Zones, respond};
+use crate::{Config, Outcome, Request, Zones, respond, testing::Ask};
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
@@ -111,11 +111,7 @@ async fn when_nobody_answers_that_is_said() {
         format!("forward = {{ resolvers = ['{address}'], timeout = '60s', queries_max = 1 }}");
     forwarder.configure(&config(&text).forward);
     let both = async { tokio::join!(ask(&forwarder, &query), ask(&forwarder, &query)) };
-    assert!(
-        tokio::time::timeout(Duration::from_millis(100), both)
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(100), both).await.is_err());
     let answer = ask(&forwarder, &query).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     // Of a domain nobody is asked about others.
@@ -123,6 +119,25 @@ async fn when_nobody_answers_that_is_said() {
     forwarder.configure(&config(&text).forward);
     let answer = ask(&forwarder, &query).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::Refused);
+}
+
+#[tokio::test]
+async fn a_query_with_an_option_that_makes_no_sense_is_a_format_error() {
+    let forwarder = Forwarder::new(&config("forward = { resolvers = ['192.0.2.1'] }").forward);
+    // RFC 7871, section 6: there is no family 0.
+    let query = Ask::new("www.example", 1)
+        .options(&[(8, &[0, 0, 0, 0])])
+        .bytes();
+    let (sender, answer) = oneshot::channel();
+    let asked = Asked {
+        message: &query,
+        transport: Transport::Tcp,
+        payload_max: 1232,
+    };
+    forwarder.forward(&asked, Reply::Tcp(sender));
+    let answer = Message::from_vec(&answer.await.unwrap()).unwrap();
+    assert_eq!(answer.metadata.id.to_be_bytes(), query[..2]);
+    assert_eq!(answer.metadata.response_code, ResponseCode::FormErr);
 }
 
 #[test]

@@ -69,7 +69,6 @@ impl Counters {
             }
             Outcome::Forwarded { cookie, qtype } => {
                 self.cookies[cookie as usize].add(1);
-                self.forwarded.add(1);
                 (ZoneSlot::NONE, qtype)
             }
             Outcome::Answered {
@@ -85,19 +84,22 @@ impl Counters {
         self.zones[zone.index()].queries[transport as usize][qtype as usize].add(1);
     }
 
-    /// Counts an answer, if there is one.
+    /// Counts an answer, if there is one, or that somebody else is asked for it.
     pub(crate) fn count_answer(&self, outcome: Outcome) {
-        if let Outcome::Answered {
-            rcode,
-            truncated,
-            zone,
-            ..
-        } = outcome
-        {
-            self.zones[zone.index()].answers[rcode as usize].add(1);
-            if truncated {
-                self.truncated.add(1);
+        match outcome {
+            Outcome::Answered {
+                rcode,
+                truncated,
+                zone,
+                ..
+            } => {
+                self.zones[zone.index()].answers[rcode as usize].add(1);
+                if truncated {
+                    self.truncated.add(1);
+                }
             }
+            Outcome::Forwarded { .. } => self.forwarded.add(1),
+            Outcome::Dropped => {}
         }
     }
 

@@ -72,6 +72,7 @@ impl Answerer {
         let mut rest = input;
         while *queries_left > 0
             && answers.have_room()
+            && !late.is_full()
             && let Some(message) = take_message(&mut rest)
         {
             *queries_left -= 1;

@@ -131,6 +131,10 @@ impl Connection {
     ///
     /// The timer runs on while queries come, and is only set anew when it finds that they have.
     fn poll_idle(&self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<Turn> {
+        // Resolvers have a time of their own, and what they say is activity.
+        if self.late.is_awaited() {
+            return Poll::Pending;
+        }
         loop {
             ready!(timer.as_mut().poll(context));
             let deadline = self.active + self.idle_timeout;
@@ -148,7 +152,8 @@ impl Connection {
         call: Pin<&mut Notified<'a>>,
         context: &mut Context<'_>,
     ) -> Poll<Turn> {
-        let is_idle = || !self.has_unread_answers() && !self.has_unread_queries();
+        let is_idle =
+            || !self.has_unread_answers() && !self.late.is_awaited() && !self.has_unread_queries();
         ready!(seat.poll_asked(call, is_idle, context));
         self.count_eviction();
         Poll::Ready(Turn::Over)
@@ -185,7 +190,7 @@ impl Connection {
             if self.late.poll(context, answers).is_ready() {
                 // What has come is written first; there may be queries as well.
                 self.active = Instant::now();
-            } else if self.queries_left == 0 {
+            } else if self.queries_left == 0 || self.late.is_full() {
                 return Poll::Pending;
             } else if self.has_ended {
                 return match self.late.is_awaited() {
@@ -235,13 +240,16 @@ impl Connection {
         let received = Instant::now();
         let left = &mut self.queries_left;
         let late = &mut self.late;
+        let awaited = late.count();
         let done = self
             .answerer
             .answer(input, self.client, left, answers, late);
         // What isn't answered doesn't keep a connection open.
-        if answers.count() > 0 {
+        if answers.count() > 0 || self.late.count() > awaited {
             self.active = Instant::now();
             self.seat.set_active(self.active);
+        }
+        if answers.count() > 0 {
             let duration = self.active - received;
             self.answerer.answers_made(duration, answers.count());
         }

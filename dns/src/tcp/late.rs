@@ -10,6 +10,9 @@ use tokio::sync::oneshot;
 
 use super::scratch::Answers;
 
+/// The most answers that a connection waits for; what it sends meanwhile isn't read.
+const AWAITED_MAX: usize = 64;
+
 /// The answers that a connection waits for; nothing while it waits for none.
 #[derive(Default)]
 pub(super) struct Late(Option<Box<FuturesUnordered<oneshot::Receiver<Vec<u8>>>>>);
@@ -18,6 +21,16 @@ impl Late {
     /// Tells whether there is one to wait for.
     pub(super) fn is_awaited(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Returns how many are waited for.
+    pub(super) fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, |awaited| awaited.len())
+    }
+
+    /// Tells whether no more may be waited for.
+    pub(super) fn is_full(&self) -> bool {
+        self.count() >= AWAITED_MAX
     }
 
     /// Waits for one more; returns where it is to be sent.

@@ -41,7 +41,9 @@ impl Gate {
         out: &mut [u8],
         counters: &Counters,
     ) -> Outcome {
-        let (Some(limiter), Outcome::Answered { cookie, .. }) = (&mut self.limiter, outcome) else {
+        let (Some(limiter), Outcome::Answered { cookie, .. } | Outcome::Forwarded { cookie, .. }) =
+            (&mut self.limiter, outcome)
+        else {
             return outcome;
         };
         let verdict = limiter.check(request.client, cookie == CookieKind::Valid, self.now);

@@ -11,7 +11,9 @@ use super::{
     *,
 };
 use crate::{
-    Config, Cookies, bind_tcp, serve_tcp,
+    Config, Cookies, bind_tcp,
+    forward::Forwarder,
+    serve_tcp,
     testing::{Ask, metrics_text, web_by},
     wire::rtype,
 };
@@ -90,6 +92,25 @@ async fn a_flood_is_limited_and_nobody_else_is() {
     assert!(text.contains("signpost_dns_dropped_queries_total 0\n"));
     let answer = ask_from("127.0.2.7", running.address).await;
     assert_eq!(answer.answers.len(), 2);
+}
+
+#[tokio::test]
+async fn what_resolvers_are_asked_is_limited_as_well() {
+    let forward = "forward = { resolvers = ['127.0.0.1'] }";
+    let config: Config = toml::from_str(forward).unwrap();
+    let zones = web_by(&format!("{LIMIT}\n{forward}"));
+    let zones = zones.with_forwarder(Forwarder::new(&config.forward));
+    let running = run_with("127.0.0.1:0", zones);
+    let started = Instant::now();
+    let got = flood(&running, "127.0.1.7", "www.example").await;
+    let more = 1 + started.elapsed().as_secs();
+    let text = metrics_text(&running.metrics);
+    let mut lines = text.lines();
+    let forwarded =
+        lines.find_map(|line| line.strip_prefix("signpost_dns_forwarded_queries_total "));
+    let forwarded: u64 = forwarded.unwrap().parse().unwrap();
+    assert!((10..=10 + more).contains(&forwarded), "{forwarded}");
+    assert_eq!(got.empty, (FLOOD - forwarded) / 2, "{got:?}");
 }
 
 #[tokio::test]

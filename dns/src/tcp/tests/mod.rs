@@ -16,6 +16,7 @@ use crate::{
 use hickory_proto::op::Message;
 
 mod framing;
+mod late;
 mod limits;
 mod parity;
 
