@@ -140,6 +140,7 @@ impl Config {
         let proxy = self.proxy.warnings().into_iter();
         dns.map(|warning| warning.within("dns"))
             .chain(proxy.map(|warning| warning.within("proxy")))
+            .chain(compat::lonely_rules(&self.sources))
             .collect()
     }
 
@@ -263,6 +264,26 @@ mod tests {
             "f.toml:3:24: dns.zones[0].sources[1]: no source is called `zk`"
         );
         assert!(load(&zone("embedded")).is_ok());
+    }
+
+    #[test]
+    fn rules_that_are_for_no_app_are_told_of() {
+        let warnings = |text: &str| -> Vec<String> {
+            let config: Config = toml::from_str(text).unwrap();
+            config.warnings().iter().map(ToString::to_string).collect()
+        };
+        let rules = "[sources.rules.bamboo]\nzk = 'zk://127.0.0.1:1/b'\n";
+        let apps = |more: &str| {
+            format!("{rules}[sources.apps.marathon]\nurls = ['http://127.0.0.1:1']\n{more}\n")
+        };
+        assert_eq!(warnings(&apps("")), [""; 0]);
+        let warned = &warnings(&apps("suffix = 'marathon'"))[0];
+        assert!(
+            warned.starts_with("sources.rules.bamboo.suffix: `app` is the suffix of no source"),
+            "{warned}"
+        );
+        assert!(warned.ends_with("there is `marathon`"), "{warned}");
+        assert!(warnings(rules)[0].contains("there is no source `marathon`"));
     }
 
     #[test]

@@ -57,3 +57,26 @@ impl Config {
         mesos_dns.chain(labels).chain(bamboo).collect()
     }
 }
+
+/// Lists the sources of rules that are for no app, as those have other names.
+pub(crate) fn lonely_rules(sources: &BTreeMap<String, sources::Config>) -> Vec<Problem> {
+    let suffixes = sources.values().filter_map(|source| match source {
+        sources::Config::Marathon(marathon) => Some(&marathon.suffix),
+        _ => None,
+    });
+    let suffixes: Vec<_> = suffixes.collect();
+    let rules = sources.iter().filter_map(|(name, source)| match source {
+        sources::Config::Bamboo(rules) if !suffixes.contains(&&rules.suffix) => {
+            let reason = match suffixes.first() {
+                None => "there is no source `marathon`, for whose apps the rules could be".to_owned(),
+                Some(suffix) => format!(
+                    "`{}` is the suffix of no source `marathon`, so that the rules are for no app; there is `{suffix}`",
+                    rules.suffix
+                ),
+            };
+            Some(Problem::new(format!("sources.{name}.bamboo.suffix"), reason))
+        }
+        _ => None,
+    });
+    rules.collect()
+}

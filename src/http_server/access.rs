@@ -77,8 +77,10 @@ impl Access {
 /// Refuses changes that a page in a browser asks for: it sends along where it comes from.
 fn check_origin(request: &Parts) -> Result<(), Problem> {
     let origin = text(request, header::ORIGIN);
-    let own = format!("http://{}", text(request, header::HOST));
-    if origin.is_empty() || origin == own {
+    // What speaks TLS may stand in front.
+    let schemes = ["http://", "https://"].iter();
+    let mut from = schemes.filter_map(|scheme| origin.strip_prefix(scheme));
+    if origin.is_empty() || from.next() == Some(text(request, header::HOST)) {
         return Ok(());
     }
     let detail = format!("a page of `{origin}` may not change anything here");
@@ -131,6 +133,10 @@ mod tests {
         let from = |origin| [("host", "127.0.0.1:8081"), ("origin", origin)];
         let own = from("http://127.0.0.1:8081");
         assert_eq!(check(&access, "POST", &own), Ok(()));
+        assert_eq!(
+            check(&access, "POST", &from("https://127.0.0.1:8081")),
+            Ok(())
+        );
         let refused = Err(StatusCode::FORBIDDEN);
         assert_eq!(
             check(&access, "POST", &from("http://evil.example")),

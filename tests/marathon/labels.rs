@@ -12,6 +12,7 @@ use crate::support::{
     client::{exchange, status},
     eventually, free_ports,
     marathon::{Marathon, app, task},
+    run,
     signpost::Signpost,
     upstream::Upstream,
 };
@@ -76,6 +77,39 @@ fn an_app_is_reached_by_its_host_its_port_and_its_id() {
     // One without tasks is there, and has nobody to ask.
     marathon.change("/web", |app| app["tasks"] = json!([]));
     eventually("there is nobody", || to("/").0 == 503);
+}
+
+#[test]
+fn a_host_asks_for_the_password_of_its_label_and_the_service_port_for_none() {
+    let web = Upstream::start("web");
+    let ports = free_ports(1);
+    let marathon = Marathon::start();
+    // Of the password `secret`.
+    let auth = "the shop:ann:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA";
+    let labels = json!({"HAPROXY_GROUP": "external", "HAPROXY_0_VHOST": "shop.example",
+        "HAPROXY_0_AUTH": auth});
+    marathon.put(&app("/web", ports[0], labels, &[task("web.1", web.port())]));
+    let signpost = start(&marathon, LABELS);
+    let curl = |more: &[&str]| {
+        let url = format!("http://{}/", signpost.proxy());
+        let host = ["-s", "-i", "-H", "Host: shop.example"];
+        run("curl", &[&host[..], more, &[&url]].concat())
+    };
+    eventually("the host asks for a password", || {
+        curl(&[]).contains(" 401 ")
+    });
+    assert!(curl(&[]).contains("WWW-Authenticate: Basic realm=\"the shop\""));
+    assert!(curl(&["-u", "ann:wrong"]).contains(" 401 "));
+    assert!(curl(&["-u", "ann:secret"]).ends_with("\r\n\r\nweb"));
+    assert_eq!(signpost.curl("web.marathon", "/").0, 404);
+    eventually("the service port is open", || {
+        get(ports[0], "/", "Host: any\r\n") == (200, "web".to_owned())
+    });
+    let explained = signpost.get("/v1/explain/route?host=shop.example&path=/").1;
+    let (_, config) = signpost.get("/v1/config");
+    for shown in [explained.to_string(), config.to_string(), signpost.log()] {
+        assert!(!shown.contains("saltsalt"), "{shown}");
+    }
 }
 
 #[test]

@@ -151,7 +151,8 @@ fn the_state_is_that_of_bamboo() {
         !request("GET", &url, "").1["Services"]["/web"].is_null()
     });
     let state = request("GET", &url, "").1;
-    let expected = json!({"/web": {"Id": "/web", "Acl": "path_beg /x", "Config": null}});
+    let expected = json!({"/web": {"Id": "/web", "Acl": "path_beg /x",
+        "Config": {"Acl": "path_beg /x"}}});
     assert_eq!(state["Services"], expected);
     let ids: Vec<_> = state["Apps"]
         .as_array()

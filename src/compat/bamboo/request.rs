@@ -44,10 +44,6 @@ impl Rule {
             Some(Value::Object(pairs)) => Some(settings(pairs)?),
             Some(_) => return Err(UNREADABLE.to_owned()),
         };
-        let slashed = |id: &str| match id.starts_with('/') {
-            true => id.to_owned(),
-            false => format!("/{id}"),
-        };
         let written = text("id")?;
         let id = match (written.as_str(), path_id) {
             ("", None | Some("")) => return Err("can not use empty ID".to_owned()),
@@ -73,9 +69,8 @@ impl Rule {
     pub(super) fn stored(&self) -> Settings {
         let mut config = self.config.clone().unwrap_or_default();
         if !self.acl.is_empty() {
-            config
-                .entry(ACL.into())
-                .or_insert_with(|| self.acl.as_str().into());
+            // It counts, as with Bamboo, for who has read a rule and sends it back changed.
+            config.insert(ACL.into(), self.acl.as_str().into());
         }
         config
     }
@@ -83,6 +78,14 @@ impl Rule {
     /// Returns what clients are answered: what they sent, as it was understood.
     pub(super) fn answer(&self) -> Value {
         json!({ "Id": self.id, "Acl": self.acl, "Config": self.config })
+    }
+}
+
+/// Returns an id with the slash that it begins with.
+pub(super) fn slashed(id: &str) -> String {
+    match id.starts_with('/') {
+        true => id.to_owned(),
+        false => format!("/{id}"),
     }
 }
 
@@ -123,6 +126,8 @@ mod tests {
             parse(r#"{"acl":"path_beg /x"}"#, Some("a/b")),
             good("/a/b", path)
         );
+        let both = r#"{"id":"/a","acl":"path_beg /x","config":{"Acl":"path_beg /old"}}"#;
+        assert_eq!(parse(both, None), good("/a", path));
         for (text, at, reason) in [
             ("rubbish", None, UNREADABLE),
             ("[]", None, UNREADABLE),

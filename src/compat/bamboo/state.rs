@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 pub(super) fn apps(snapshot: &Snapshot) -> Vec<(&Arc<App>, &Arc<Service>)> {
     let services = snapshot.services().values();
     let apps = services.filter_map(|service| Some((service.about.app.as_ref()?, service)));
-    // What is made of several apps is none to Marathon.
-    let mut apps: Vec<_> = apps.filter(|(app, _)| app.colours.is_empty()).collect();
+    // What is made of several apps is none to Marathon, unless it is called as one of them.
+    let is_one = |app: &App| app.colours.is_empty() || app.colours.contains(&app.id);
+    let mut apps: Vec<_> = apps.filter(|(app, _)| is_one(app)).collect();
     apps.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
     apps
 }
@@ -56,7 +57,9 @@ fn app(app: &App, service: &Service) -> Value {
     });
     let discovered: Vec<_> = discovered.collect();
     let ports: Vec<_> = app.ports.iter().map(|port| port.service_port).collect();
-    let tasks = service.instances.iter().filter_map(|one| task(one));
+    let own = service.instances.iter();
+    let own = own.filter(|one| one.attributes.get("app").is_none_or(|id| *id == app.id));
+    let tasks = own.filter_map(|one| task(one));
     json!({
         "Id": app.id,
         "MesosDnsId": mesos_dns_id(&app.id),

@@ -5,7 +5,7 @@ use registry::sources::{
     zookeeper::Ensemble,
 };
 use tokio::sync::Mutex;
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error};
 
 use super::rules::Settings;
 
@@ -49,22 +49,18 @@ impl Storage {
         let path = format!("{}/{}", self.path, rule_name(id));
         let data = rule_data(settings);
         let client = self.client().await?;
-        let options = CreateMode::Persistent.with_acls(self.acls());
         let written = async {
             match client.set_data(&path, &data, None).await {
                 Err(Error::NoNode) => {}
                 set => return set.map(drop),
             }
+            let acls = self.acls(&client).await?;
+            let options = CreateMode::Persistent.with_acls(Acls::from(acls.as_slice()));
             match client.create(&path, &data, &options).await {
-                Err(Error::NoNode) => {}
                 // Somebody else was faster.
-                Err(Error::NodeExists) => {
-                    return client.set_data(&path, &data, None).await.map(drop);
-                }
-                created => return created.map(drop),
+                Err(Error::NodeExists) => client.set_data(&path, &data, None).await.map(drop),
+                created => created.map(drop),
             }
-            client.mkdir(&self.path, &options).await?;
-            client.create(&path, &data, &options).await.map(drop)
         };
         self.done(&client, &path, written.await).await
     }
@@ -112,11 +108,21 @@ impl Storage {
         Ok(client)
     }
 
-    /// Lets everybody do everything, as Bamboo does, unless there is somebody to be.
-    fn acls(&self) -> Acls<'static> {
-        match self.ensemble.auth {
+    /// Returns who may do what with a new rule: as with all of them, as a Bamboo beside this one reads all
+    /// or none. Without rules as yet everybody may do everything, as Bamboo has it, unless there is somebody
+    /// to be.
+    async fn acls(&self, client: &Client) -> Result<Vec<Acl>, Error> {
+        match client.get_acl(&self.path).await {
+            Err(Error::NoNode) => {}
+            found => return found.map(|(acls, _)| acls),
+        }
+        let acls = match self.ensemble.auth {
             Some(_) => Acls::creator_all(),
             None => Acls::anyone_all(),
-        }
+        };
+        let options = CreateMode::Persistent.with_acls(acls);
+        client.mkdir(&self.path, &options).await?;
+        let (acls, _) = client.get_acl(&self.path).await?;
+        Ok(acls)
     }
 }

@@ -14,7 +14,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use self::rule::Rules;
 pub use self::{
     config::Config,
-    rule::{rule_data, rule_name},
+    rule::{check_id, rule_data, rule_name},
 };
 use super::zookeeper::{self, Layout, Records, Tree};
 use crate::{Error, Source, Updates};

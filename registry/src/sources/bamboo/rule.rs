@@ -77,7 +77,10 @@ fn read(bytes: &[u8]) -> Result<(Arc<str>, Settings), String> {
         (false, false) if text.starts_with('{') && serde_json::from_str::<Second>(text).is_ok() => {
             Err(format!("its form isn't version {VERSION}"))
         }
-        (false, false) => Ok((text.into(), BTreeMap::new())),
+        (false, false) => {
+            let acl: Arc<str> = text.into();
+            Ok((Arc::clone(&acl), BTreeMap::from([(ACL.into(), acl)])))
+        }
     }
 }
 
@@ -88,6 +91,19 @@ pub fn rule_data(config: &BTreeMap<Arc<str>, Arc<str>>) -> Vec<u8> {
         config: config.clone(),
     };
     serde_json::to_vec(&rule).expect("a map of texts is JSON")
+}
+
+/// Tells whether an app may be called so.
+///
+/// # Errors
+///
+/// Returns in words why not.
+pub fn check_id(id: &str) -> Result<(), String> {
+    let suffix = "app".parse().expect("it is a name");
+    match id.split('/').skip(1).any(str::is_empty) {
+        true => Err(format!("`{id}` is not the id of an app")),
+        false => service_of(id, &suffix).map(drop),
+    }
 }
 
 /// Returns the name of the znode of an app's rule, escaped as Go's `url.QueryEscape` does it.
@@ -160,10 +176,10 @@ mod tests {
             (
                 "%2Fweb",
                 "hdr(host) -i foo\n",
-                good("/web web.app", "hdr(host) -i foo", 0),
+                good("/web web.app", "hdr(host) -i foo", 1),
             ),
             ("web", r#"{"version":"2"}"#, good("/web web.app", "", 0)),
-            ("%2Fa+b", "path /", good("/a b ab.app", "path /", 0)),
+            ("%2Fa+b", "path /", good("/a b ab.app", "path /", 1)),
         ] {
             assert_eq!(parse(name, data), expected, "{name}");
         }

@@ -77,13 +77,13 @@ impl Apps {
                 }
             }
         }
-        let told = self.told.keys();
-        let gone: Vec<_> = told
-            .filter_map(|thing| match thing {
-                Thing::App(id) if !present.contains(id) => Some(Arc::clone(id)),
-                _ => None,
-            })
-            .collect();
+        // Of one that is told with its group, nothing is told of itself.
+        let told = self.told.keys().filter_map(|thing| match thing {
+            Thing::App(id) => Some(id),
+            Thing::Colours(_) => None,
+        });
+        let known = self.apps.keys().chain(told);
+        let gone: BTreeSet<_> = known.filter(|id| !present.contains(*id)).cloned().collect();
         for id in gone {
             things.extend(self.forget(&id));
         }

@@ -157,12 +157,21 @@ function render() {
   }
 }
 
+/** Counts what was asked for: of two answers that overtake each other, the one asked for last counts. */
+let asked = 0;
+
 async function load() {
+  asked += 1;
+  const own = asked;
   const response = await fetch("/api/overview");
   if (!response.ok) {
     throw new Error((await response.text()).trim());
   }
-  overview = await response.json();
+  const told = await response.json();
+  if (own !== asked) {
+    return;
+  }
+  overview = told;
   const apps = overview.rows.filter((row) => row.isApp).length;
   const rules = overview.rows.filter((row) => row.rule).length;
   const stale = overview.stale.length ? `; ${overview.stale.join(", ")} can't be reached` : "";
@@ -254,7 +263,13 @@ function remove(row) {
 function listen() {
   const events = new EventSource("/api/events");
   events.addEventListener("changed", () => load().catch(failed));
-  events.onerror = () => failed(new Error("the server can't be reached; what is shown may be old"));
+  events.onerror = () => {
+    failed(new Error("the server can't be reached; what is shown may be old"));
+    // After a refusal the browser gives up.
+    if (events.readyState === EventSource.CLOSED) {
+      setTimeout(listen, 3000);
+    }
+  };
 }
 
 search.addEventListener("input", render);

@@ -334,6 +334,10 @@ fn a_colour_may_be_called_as_its_group_and_labels_of_nonsense_drain_nobody() {
         !keys.contains(&"/web") && keys.contains(&"/web-new"),
         "{keys:?}"
     );
+    // When it has gone, its tasks have.
+    let new = colour("/web-new", &[task("b", json!({}))], "1");
+    replace(&mut apps, &[new]);
+    assert_eq!(states_of_group(&apps), ["b up"]);
     // An app that is there already keeps its name, and a group without one takes no routes away.
     let mut apps = Apps::default();
     take(&mut apps, &app("/web", &one, json!({})));
