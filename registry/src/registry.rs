@@ -37,6 +37,7 @@ pub struct Registry {
     overlays: HashMap<ServiceName, Overlay>,
     services: OrdMap<ServiceName, Arc<Service>>,
     unsynced: Arc<[Arc<str>]>,
+    given_up: Arc<[Arc<str>]>,
     stale: Arc<[Arc<str>]>,
     dirty: BTreeSet<ServiceName>,
     /// How many instances are left out of services that have too many.
@@ -167,6 +168,11 @@ impl Registry {
             self.unsynced = unsynced.into();
             changed = true;
         }
+        let given_up = self.standing_at(Standing::GivenUp);
+        if *given_up != *self.given_up {
+            self.given_up = given_up.into();
+            changed = true;
+        }
         let stale = self.standing_at(Standing::Stale);
         if *stale != *self.stale {
             self.stale = stale.into();
@@ -196,6 +202,7 @@ impl Registry {
             self.services.clone(),
             Arc::clone(&self.unsynced),
         )
+        .with_given_up(Arc::clone(&self.given_up))
         .with_stale(Arc::clone(&self.stale))
     }
 

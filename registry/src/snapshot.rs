@@ -15,6 +15,7 @@ pub struct Snapshot {
     version: u64,
     services: OrdMap<ServiceName, Arc<Service>>,
     unsynced: Arc<[Arc<str>]>,
+    given_up: Arc<[Arc<str>]>,
     stale: Arc<[Arc<str>]>,
 }
 
@@ -29,8 +30,15 @@ impl Snapshot {
             version,
             services,
             unsynced,
+            given_up: Arc::default(),
             stale: Arc::default(),
         }
+    }
+
+    /// Says for which sources nobody waits any longer; without this there are none.
+    #[must_use]
+    pub fn with_given_up(self, given_up: Arc<[Arc<str>]>) -> Self {
+        Self { given_up, ..self }
     }
 
     /// Says which sources have lost their stores; without this there are none.
@@ -59,6 +67,15 @@ impl Snapshot {
     /// While there is one, a name that isn't here may still exist: ignorance is not absence.
     pub fn unsynced(&self) -> &[Arc<str>] {
         &self.unsynced
+    }
+
+    /// Tells whether a source has told all it has at least once.
+    ///
+    /// One that is waited for no longer hasn't: answers take what it knows for absent, but not who can't
+    /// afford to be wrong.
+    pub fn has_heard(&self, source: &str) -> bool {
+        let mut silent = self.unsynced.iter().chain(&*self.given_up);
+        !silent.any(|name| **name == *source)
     }
 
     /// Returns the names of the sources that have told all they had once, and can't reach their

@@ -28,6 +28,8 @@ pub(crate) struct Follower {
     config: Arc<Config>,
     seen: Arc<Snapshot>,
     abouts: Abouts,
+    /// Whether the sources of rules have told what there is.
+    has_rules: bool,
     pub(crate) dynamic: Arc<Dynamic>,
 }
 
@@ -38,6 +40,7 @@ impl Follower {
             config,
             seen: Arc::default(),
             abouts: Abouts::new(),
+            has_rules: false,
             dynamic: Arc::default(),
         };
         follower.take(snapshot);
@@ -64,6 +67,7 @@ impl Follower {
             is_news |= before.unwrap_or_default() != stated;
         }
         self.seen = Arc::clone(snapshot);
+        is_news |= self.has_rules != has_rules(&self.config, snapshot);
         is_news && self.make()
     }
 
@@ -79,7 +83,8 @@ impl Follower {
     }
 
     fn make(&mut self) -> bool {
-        let made = Dynamic::make(&self.config, &self.abouts);
+        self.has_rules = has_rules(&self.config, &self.seen);
+        let made = Dynamic::make(&self.config, &self.abouts, self.has_rules);
         if made == *self.dynamic {
             return false;
         }
@@ -127,10 +132,11 @@ pub(crate) struct Refused {
 }
 
 impl Dynamic {
-    /// Makes all that there is to be made by a configuration.
-    pub(super) fn make(config: &Config, abouts: &Abouts) -> Self {
+    /// Makes all that there is to be made by a configuration; `has_rules` says whether all rules are known.
+    pub(super) fn make(config: &Config, abouts: &Abouts, has_rules: bool) -> Self {
         let mut draft = Draft {
             config,
+            has_rules,
             taken: config.tcp_addresses().collect(),
             made: Self::default(),
         };
@@ -185,10 +191,18 @@ impl Dynamic {
     }
 }
 
+/// Tells whether the sources of rules have told what there is.
+fn has_rules(config: &Config, snapshot: &Snapshot) -> bool {
+    let mut sources = config.sources.iter();
+    sources.all(|(name, source)| source.kind() != "bamboo" || snapshot.has_heard(name))
+}
+
 /// What is being made.
 #[derive(Debug)]
 pub(super) struct Draft<'c> {
     config: &'c Config,
+    /// Whether an app that has no rule here has none at all.
+    pub(super) has_rules: bool,
     /// The addresses that the file has, with their keys.
     taken: Vec<(String, SocketAddr)>,
     pub(super) made: Dynamic,

@@ -2,10 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, PATH};
+use super::{
+    cluster::{Cluster, PATH},
+    config,
+};
 use crate::support::{
     client::{exchange, request, request_with, status},
-    eventually,
+    eventually, free_ports,
+    marathon::{Marathon, app, task},
+    signpost::Signpost,
+    upstream::Upstream,
 };
 
 /// Sends a request; returns status and body as it is.
@@ -178,6 +184,42 @@ fn the_state_is_that_of_bamboo() {
     // An app without a rule has Bamboo's default one.
     eventually("by its id", || cluster.to("any", "/Group/API/x") == "api");
     assert_eq!(cluster.to("any", "/web"), "404");
+}
+
+#[test]
+fn while_rules_are_not_known_no_app_is_open_by_default() {
+    let (web, ports) = (Upstream::start("web"), free_ports(2));
+    let marathon = Marathon::start();
+    let tasks = [task("web.1", web.port())];
+    marathon.put(&app("/web", 10_000, json!({}), &tasks));
+    // Where the rules should be nobody listens.
+    let nowhere = format!(
+        "[registry]\nstart_deadline = '200ms'\n[compat.bamboo]\ndefault_rules = true\n\
+         listen = '127.0.0.1:{}'\n[sources.rules.bamboo]\nzk = 'zk://127.0.0.1:{}/b'\n",
+        ports[0], ports[1]
+    );
+    let signpost = Signpost::start(&config(&marathon, &nowhere));
+    eventually("the app is known", || {
+        signpost.get("/v1/services/web.app").0 == 200
+    });
+    eventually("the rules are waited for no longer", || {
+        signpost.curl("any", "/web").0 == 404
+    });
+    for path in ["services", "state", "overview"] {
+        let (status, reason) = ask(
+            "GET",
+            &format!("http://127.0.0.1:{}/api/{path}", ports[0]),
+            "",
+        );
+        assert_eq!(
+            (status, reason.contains("`rules` hasn't told")),
+            (503, true)
+        );
+    }
+    // A health check has no name to ask by.
+    let bare = b"GET /status HTTP/1.0\r\n\r\n";
+    let answer = exchange(([127, 0, 0, 1], ports[0]).into(), bare);
+    assert_eq!(status(&answer), 200);
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Bamboo {
     pub(super) draining: watch::Receiver<bool>,
     pub(super) listeners: Semaphore,
     access: ArcSwap<Access>,
+    /// The names of the sources of rules, and of those of apps.
+    sources: ArcSwap<[Vec<String>; 2]>,
     /// Where rules are written; nowhere without a source of rules.
     storage: ArcSwap<Option<Storage>>,
 }
@@ -60,6 +62,7 @@ impl Bamboo {
             draining,
             listeners: Semaphore::new(LISTENERS_MAX),
             access: ArcSwap::default(),
+            sources: ArcSwap::default(),
             storage: ArcSwap::default(),
         };
         bamboo.configure(config);
@@ -68,6 +71,13 @@ impl Bamboo {
 
     /// Goes on by another configuration.
     pub(crate) fn configure(&self, config: &crate::Config) {
+        let of_kind = |kind: &str| {
+            let sources = config.sources.iter();
+            let sources = sources.filter(|(_, source)| source.kind() == kind);
+            sources.map(|(name, _)| name.clone()).collect()
+        };
+        let sources = [of_kind("bamboo"), of_kind("marathon")];
+        self.sources.store(Arc::new(sources));
         let bamboo = config.compat.bamboo.as_ref();
         let source = bamboo.and_then(|bamboo| bamboo.source(&config.sources).ok()?);
         let new = source.and_then(|source| Storage::new(source).ok());
@@ -101,16 +111,16 @@ impl Bamboo {
         self.access.load().check(&parts)?;
         match path {
             "/api/state" if is_read => {
-                let snapshot = self.known()?;
+                let snapshot = self.known(true)?;
                 Ok(compact(&aside(move || state::state(&snapshot)).await?))
             }
             "/api/services" if is_read => {
-                let snapshot = self.known()?;
+                let snapshot = self.known(false)?;
                 Ok(compact(&aside(move || state::services(&snapshot)).await?))
             }
             "/api/services" if parts.method == Method::POST => self.write(None, body).await,
             "/api/overview" if is_read => {
-                let (snapshot, dynamic) = (self.known()?, self.views.dynamic());
+                let (snapshot, dynamic) = (self.known(true)?, self.views.dynamic());
                 let dynamic = Arc::clone(&dynamic.borrow());
                 let shown = aside(move || overview::overview(&snapshot, &dynamic)).await?;
                 Ok(compact(&shown))
@@ -130,12 +140,16 @@ impl Bamboo {
         }
     }
 
-    /// Returns what is known, once all is.
-    fn known(&self) -> Result<Arc<Snapshot>, Problem> {
+    /// Returns what is known, once all rules are, and all apps where they matter.
+    fn known(&self, with_apps: bool) -> Result<Arc<Snapshot>, Problem> {
         let snapshot = self.controls.snapshot();
-        match snapshot.unsynced() {
-            [] => Ok(snapshot),
-            [first, ..] => Err(Problem::new(
+        let sources = self.sources.load();
+        let [rules, apps] = &**sources;
+        let apps = apps.iter().filter(|_| with_apps);
+        let mut needed = rules.iter().chain(apps);
+        match needed.find(|name| !snapshot.has_heard(name)) {
+            None => Ok(snapshot),
+            Some(first) => Err(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!("source `{first}` hasn't told what it has"),
             )),

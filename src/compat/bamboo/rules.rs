@@ -22,7 +22,8 @@ pub(super) const PRIORITY: &str = "Priority";
 
 /// Makes the routes of all rules, in the order of their apps' ids.
 pub(in crate::compat) fn make(config: Option<&Config>, abouts: &Abouts, draft: &mut Draft<'_>) {
-    let has_default = config.is_some_and(|config| config.default_rules);
+    // Who has a rule that isn't known yet would be open to all by a default one.
+    let has_default = draft.has_rules && config.is_some_and(|config| config.default_rules);
     // A rule whose app isn't there is for nobody.
     let apps = abouts.iter().filter_map(|(service, stated)| {
         let app = stated.about.app.as_ref()?;

@@ -61,7 +61,7 @@ fn made(config: &Config, apps: &[App]) -> Dynamic {
         };
         (app.ports[0].service.clone(), stated)
     });
-    Dynamic::make(&all, &abouts.collect())
+    Dynamic::make(&all, &abouts.collect(), true)
 }
 
 /// What is made of an app in the group, in TOML without names.
