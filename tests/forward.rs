@@ -26,7 +26,10 @@ fn zone() -> String {
     let many: String = (0..200)
         .map(|n| format!("many 300 IN A 10.9.0.{n}\n"))
         .collect();
-    format!("$TTL 300\n{SOA}www IN A 192.0.2.7\nalias IN CNAME www\n{many}")
+    format!(
+        "$TTL 300\n{SOA}www IN A 192.0.2.7\nalias IN CNAME www\n\
+             _s._tcp.a IN CNAME _s._tcp.b\n_s._tcp.b IN SRV 0 0 80 www\n{many}"
+    )
 }
 
 fn message(name: &str, id: u16) -> Vec<u8> {
@@ -76,6 +79,16 @@ fn other_names_are_asked_for_and_own_ones_are_not() {
         "{whole}"
     );
     assert!(whole.contains(";WWW.example.test."), "{whole}");
+    // What a resolver says of an alias is passed on whole.
+    let srv = dig(address, &["+short", "_s._tcp.a.example.test", "SRV"]);
+    assert_eq!(srv, "_s._tcp.b.example.test.\n0 0 80 www.example.test.\n");
+    let without = dig(address, &["alias.example.test", "AAAA"]);
+    assert!(
+        without.contains("status: NOERROR")
+            && without.contains("CNAME\twww.example.test.")
+            && without.contains("SOA\tns.example.test."),
+        "{without}"
+    );
     let nothing = dig(address, &["nobody.example.test"]);
     assert!(
         nothing.contains("status: NXDOMAIN") && nothing.contains("SOA"),

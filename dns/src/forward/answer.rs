@@ -1,13 +1,10 @@
 //! Answers of what resolvers say.
 
-use hickory_proto::op::{Edns, Message, OpCode, ResponseCode};
-use hickory_resolver::{
-    lookup::Lookup,
-    net::{DnsError, NetError},
-};
+use hickory_proto::op::{DnsResponse, Edns, Message, OpCode, ResponseCode};
+use hickory_resolver::net::{DnsError, NetError};
 
 /// The largest answer over UDP that is taken, as clients are told; RFC 6891, section 6.2.5.
-const PAYLOAD: u16 = 1232;
+pub(super) const PAYLOAD: u16 = 1232;
 
 /// Says that nobody could be asked, or that all have failed.
 pub(super) fn failed(query: &Message, limit: u16) -> Vec<u8> {
@@ -28,21 +25,27 @@ pub(super) fn malformed(query: &[u8]) -> Vec<u8> {
 }
 
 /// Says what was found: records, that there are none, or that nothing is known.
-pub(super) fn of(query: &Message, found: Result<Lookup, NetError>, limit: u16) -> Vec<u8> {
+pub(super) fn of(query: &Message, found: Result<DnsResponse, NetError>, limit: u16) -> Vec<u8> {
     let answer = match found {
-        Ok(lookup) => {
-            let mut answer = empty(query, ResponseCode::NoError);
-            answer.answers = lookup.answers().to_vec();
+        Ok(found) => {
+            let found = found.into_message();
+            let mut answer = empty(query, found.metadata.response_code);
+            answer.metadata.authentic_data = found.metadata.authentic_data;
+            answer.answers = found.answers;
+            answer.authorities = found.authorities;
+            answer.additionals = found.additionals;
             answer
         }
         Err(NetError::Dns(DnsError::NoRecordsFound(nothing))) => {
             let mut answer = empty(query, nothing.response_code);
-            // It says for how long that may be believed (RFC 2308).
-            answer.authorities = nothing
-                .soa
-                .into_iter()
-                .map(|soa| soa.into_record_of_rdata())
-                .collect();
+            // They say for how long that may be believed (RFC 2308), and prove it.
+            answer.authorities = match (nothing.authorities, nothing.soa) {
+                (Some(all), _) => all.to_vec(),
+                (None, soa) => soa
+                    .into_iter()
+                    .map(|soa| soa.into_record_of_rdata())
+                    .collect(),
+            };
             answer
         }
         Err(NetError::Dns(DnsError::ResponseCode(code))) => empty(query, code),
@@ -61,6 +64,12 @@ fn empty(query: &Message, code: ResponseCode) -> Message {
     if query.edns.is_some() {
         let mut edns = Edns::new();
         edns.set_max_payload(PAYLOAD);
+        edns.set_dnssec_ok(
+            query
+                .edns
+                .as_ref()
+                .is_some_and(|edns| edns.flags().dnssec_ok),
+        );
         answer.set_edns(edns);
     }
     answer

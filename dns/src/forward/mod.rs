@@ -9,11 +9,15 @@ mod reply;
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use hickory_proto::{op::Message, rr::Name};
+use futures_util::StreamExt as _;
+use hickory_proto::{
+    op::{DnsRequest, DnsRequestOptions, DnsResponse, Edns, Message},
+    rr::Name,
+};
 use hickory_resolver::{
-    TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
-    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
+    NameServerPool, PoolContext, TlsConfig,
+    config::{ConnectionConfig, NameServerConfig, ResolverOpts},
+    net::{DnsError, DnsHandle as _, NetError, runtime::TokioRuntimeProvider},
 };
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
@@ -37,8 +41,13 @@ pub struct Forwarder {
     runtime: Handle,
 }
 
+/// Asks one resolver, over UDP and, when the answer doesn't fit, over TCP.
+///
+/// It passes on what it hears: who follows aliases is the resolver.
+type Resolver = NameServerPool<TokioRuntimeProvider>;
+
 /// Resolvers that are asked one after the other, until one answers; each has its time.
-type Resolvers = Vec<TokioResolver>;
+type Resolvers = Vec<Resolver>;
 
 /// Who is asked, by a configuration.
 struct Upstreams {
@@ -119,14 +128,10 @@ impl Upstreams {
         let mut zones = self.zones.iter();
         let zone = zones.find(|(name, _)| name.zone_of(question.name()));
         let resolvers = zone.map_or(&self.others, |(_, resolvers)| resolvers);
-        let mut name = question.name().clone();
-        // No domain of ours is tried behind it.
-        name.set_fqdn(true);
         let mut last = None;
         for resolver in resolvers {
-            let found = resolver.lookup(name.clone(), question.query_type());
-            // Aliases and a second try over TCP count as well.
-            let found = timeout(self.config.timeout.get(), found).await;
+            // A second try over TCP counts as well.
+            let found = timeout(self.config.timeout.get(), ask(resolver, query)).await;
             match found.unwrap_or(Err(NetError::Timeout)) {
                 // That there is nothing is an answer.
                 found @ (Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_)))) => {
@@ -142,17 +147,30 @@ impl Upstreams {
     }
 }
 
+/// Asks a resolver what a client asks, with what says how to answer (RD, CD, DO).
+async fn ask(resolver: &Resolver, query: &Message) -> Result<DnsResponse, NetError> {
+    // With an id that nobody guesses.
+    let mut onward = Message::query();
+    onward.metadata.recursion_desired = true;
+    onward.metadata.checking_disabled = query.metadata.checking_disabled;
+    onward.add_queries(query.queries.iter().cloned());
+    let mut edns = Edns::new();
+    edns.set_max_payload(answer::PAYLOAD);
+    let wants_signatures = query
+        .edns
+        .as_ref()
+        .is_some_and(|edns| edns.flags().dnssec_ok);
+    edns.set_dnssec_ok(wants_signatures);
+    onward.set_edns(edns);
+    let mut answers = resolver.send(DnsRequest::new(onward, DnsRequestOptions::default()));
+    answers.next().await.unwrap_or(Err(NetError::Timeout))
+}
+
 /// Makes what asks these resolvers.
 fn resolvers(config: &ForwardConfig, list: &[Upstream]) -> Resolvers {
     let mut options = ResolverOpts::default();
     options.timeout = config.timeout.get();
-    // None after the first: the next resolver is asked instead.
-    options.attempts = 0;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
     options.num_concurrent_reqs = 1;
-    options.preserve_intermediates = true;
-    options.edns0 = true;
     let all = list.iter().filter_map(|Upstream(address)| {
         let at = |mut connection: ConnectionConfig| {
             connection.port = address.port();
@@ -160,9 +178,9 @@ fn resolvers(config: &ForwardConfig, list: &[Upstream]) -> Resolvers {
         };
         let connections = vec![at(ConnectionConfig::udp()), at(ConnectionConfig::tcp())];
         let server = NameServerConfig::new(address.ip(), true, connections);
-        let server = ResolverConfig::from_name_servers(vec![server]);
-        let builder = TokioResolver::builder_with_config(server, TokioRuntimeProvider::default());
-        builder.with_options(options.clone()).build().ok()
+        let context = PoolContext::new(options.clone(), TlsConfig::new().ok()?);
+        let runtime = TokioRuntimeProvider::default();
+        Some(Resolver::from_config([server], Arc::new(context), runtime))
     });
     all.collect()
 }
