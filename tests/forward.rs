@@ -89,6 +89,11 @@ fn other_names_are_asked_for_and_own_ones_are_not() {
             && without.contains("SOA\tns.example.test."),
         "{without}"
     );
+    // A client gets its cookie from here, whoever answers; RFC 7873, section 5.2.
+    assert!(
+        without.contains("COOKIE: ") && without.contains("(good)"),
+        "{without}"
+    );
     let nothing = dig(address, &["nobody.example.test"]);
     assert!(
         nothing.contains("status: NXDOMAIN") && nothing.contains("SOA"),

@@ -1,19 +1,27 @@
 //! Answers of what resolvers say.
 
-use hickory_proto::op::{DnsResponse, Edns, Message, OpCode, ResponseCode};
+use hickory_proto::op::{DnsResponse, Message, OpCode, ResponseCode};
 use hickory_resolver::net::{DnsError, NetError};
 
-/// The largest answer over UDP that is taken, as clients are told; RFC 6891, section 6.2.5.
+/// The largest answer over UDP that is taken of a resolver; RFC 6891, section 6.2.5.
 pub(super) const PAYLOAD: u16 = 1232;
 
+/// What an answer ends by.
+pub(super) struct End {
+    /// The longest that the answer may be, in bytes.
+    pub(super) limit: u16,
+    /// The OPT record; empty for a client without EDNS.
+    pub(super) opt: Vec<u8>,
+}
+
 /// Says that nobody could be asked, or that all have failed.
-pub(super) fn failed(query: &Message, limit: u16) -> Vec<u8> {
-    encode(empty(query, ResponseCode::ServFail), limit)
+pub(super) fn failed(query: &Message, end: &End) -> Vec<u8> {
+    encode(empty(query, ResponseCode::ServFail), end)
 }
 
 /// Says that nobody is asked about such names.
-pub(super) fn refused(query: &Message, limit: u16) -> Vec<u8> {
-    encode(empty(query, ResponseCode::Refused), limit)
+pub(super) fn refused(query: &Message, end: &End) -> Vec<u8> {
+    encode(empty(query, ResponseCode::Refused), end)
 }
 
 /// Says that a query can't be read; its header is there.
@@ -25,7 +33,7 @@ pub(super) fn malformed(query: &[u8]) -> Vec<u8> {
 }
 
 /// Says what was found: records, that there are none, or that nothing is known.
-pub(super) fn of(query: &Message, found: Result<DnsResponse, NetError>, limit: u16) -> Vec<u8> {
+pub(super) fn of(query: &Message, found: Result<DnsResponse, NetError>, end: &End) -> Vec<u8> {
     let answer = match found {
         Ok(found) => {
             let found = found.into_message();
@@ -51,7 +59,7 @@ pub(super) fn of(query: &Message, found: Result<DnsResponse, NetError>, limit: u
         Err(NetError::Dns(DnsError::ResponseCode(code))) => empty(query, code),
         Err(_) => empty(query, ResponseCode::ServFail),
     };
-    encode(answer, limit)
+    encode(answer, end)
 }
 
 fn empty(query: &Message, code: ResponseCode) -> Message {
@@ -61,25 +69,31 @@ fn empty(query: &Message, code: ResponseCode) -> Message {
     answer.metadata.recursion_available = true;
     answer.metadata.response_code = code;
     answer.add_queries(query.queries.iter().cloned());
-    if query.edns.is_some() {
-        let mut edns = Edns::new();
-        edns.set_max_payload(PAYLOAD);
-        edns.set_dnssec_ok(
-            query
-                .edns
-                .as_ref()
-                .is_some_and(|edns| edns.flags().dnssec_ok),
-        );
-        answer.set_edns(edns);
-    }
     answer
 }
 
 /// Encodes an answer; one that is too long is cut, and says so.
-fn encode(answer: Message, limit: u16) -> Vec<u8> {
-    let bytes = answer.to_vec().unwrap_or_default();
-    if !bytes.is_empty() && bytes.len() <= usize::from(limit) {
-        return bytes;
+fn encode(answer: Message, end: &End) -> Vec<u8> {
+    let room = usize::from(end.limit).saturating_sub(end.opt.len());
+    let mut bytes = answer.to_vec().unwrap_or_default();
+    if bytes.is_empty() || bytes.len() > room {
+        bytes = answer.truncate().to_vec().unwrap_or_default();
     }
-    answer.truncate().to_vec().unwrap_or_default()
+    end.put(answer.metadata.response_code, &mut bytes);
+    bytes
+}
+
+impl End {
+    /// Appends the OPT record, with what the header has no room for of the code (RFC 6891, section 6.1.3).
+    fn put(&self, code: ResponseCode, bytes: &mut Vec<u8>) {
+        let Some(count) = bytes.get_mut(10..12).filter(|_| !self.opt.is_empty()) else {
+            return;
+        };
+        let more = u16::from_be_bytes([count[0], count[1]]) + 1;
+        count.copy_from_slice(&more.to_be_bytes());
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.opt);
+        // Behind the root's name, the type and the payload.
+        bytes[start + 5] = code.high();
+    }
 }

@@ -21,6 +21,7 @@ use hickory_resolver::{
 };
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
+use self::answer::End;
 pub(crate) use self::reply::Reply;
 use crate::{
     Transport,
@@ -33,6 +34,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) transport: Transport,
     /// The longest answer over UDP in bytes, whatever the client could take.
     pub(crate) payload_max: u16,
+    /// The OPT record of the answer; none for a client without EDNS.
+    pub(crate) opt: Vec<u8>,
 }
 
 /// Asks resolvers.
@@ -82,23 +85,26 @@ impl Forwarder {
     }
 
     /// Takes a query, and answers it by and by: with what a resolver says, or that all have failed.
-    pub(crate) fn forward(&self, asked: &Asked<'_>, reply: Reply) {
+    pub(crate) fn forward(&self, asked: Asked<'_>, reply: Reply) {
         let Ok(query) = Message::from_vec(asked.message) else {
             // It was understood before, as far as that was needed: an option of it is malformed.
             reply.send(&answer::malformed(asked.message));
             return;
         };
-        let limit = match asked.transport {
-            Transport::Tcp => u16::MAX,
-            Transport::Udp => query.max_payload().min(asked.payload_max),
+        let end = End {
+            limit: match asked.transport {
+                Transport::Tcp => u16::MAX,
+                Transport::Udp => query.max_payload().min(asked.payload_max),
+            },
+            opt: asked.opt,
         };
         let upstreams = self.upstreams.load_full();
         let Ok(permit) = Arc::clone(&upstreams.permits).try_acquire_owned() else {
-            reply.send(&answer::failed(&query, limit));
+            reply.send(&answer::failed(&query, &end));
             return;
         };
         self.runtime.spawn(async move {
-            let bytes = upstreams.answer(&query, limit).await;
+            let bytes = upstreams.answer(&query, &end).await;
             drop(permit);
             reply.send(&bytes);
         });
@@ -121,9 +127,9 @@ impl Upstreams {
         }
     }
 
-    async fn answer(&self, query: &Message, limit: u16) -> Vec<u8> {
+    async fn answer(&self, query: &Message, end: &End) -> Vec<u8> {
         let Some(question) = query.queries.first() else {
-            return answer::failed(query, limit);
+            return answer::failed(query, end);
         };
         let mut zones = self.zones.iter();
         let zone = zones.find(|(name, _)| name.zone_of(question.name()));
@@ -135,14 +141,14 @@ impl Upstreams {
             match found.unwrap_or(Err(NetError::Timeout)) {
                 // That there is nothing is an answer.
                 found @ (Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_)))) => {
-                    return answer::of(query, found, limit);
+                    return answer::of(query, found, end);
                 }
                 Err(error) => last = Some(error),
             }
         }
         match last {
-            Some(error) => answer::of(query, Err(error), limit),
-            None => answer::refused(query, limit),
+            Some(error) => answer::of(query, Err(error), end),
+            None => answer::refused(query, end),
         }
     }
 }

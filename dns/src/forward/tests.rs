@@ -82,8 +82,9 @@ async fn ask(forwarder: &Forwarder, query: &Message) -> Message {
         message: &query.to_vec().unwrap(),
         transport: Transport::Tcp,
         payload_max: 1232,
+        opt: Vec::new(),
     };
-    forwarder.forward(&asked, Reply::Tcp(sender));
+    forwarder.forward(asked, Reply::Tcp(sender));
     Message::from_vec(&answer.await.unwrap()).unwrap()
 }
 
@@ -133,8 +134,9 @@ async fn a_query_with_an_option_that_makes_no_sense_is_a_format_error() {
         message: &query,
         transport: Transport::Tcp,
         payload_max: 1232,
+        opt: Vec::new(),
     };
-    forwarder.forward(&asked, Reply::Tcp(sender));
+    forwarder.forward(asked, Reply::Tcp(sender));
     let answer = Message::from_vec(&answer.await.unwrap()).unwrap();
     assert_eq!(answer.metadata.id.to_be_bytes(), query[..2]);
     assert_eq!(answer.metadata.response_code, ResponseCode::FormErr);

@@ -3,6 +3,7 @@
 mod chaos;
 mod edns;
 mod mesos_dns;
+mod pass_on;
 mod place;
 mod reverse;
 mod truncated;
@@ -20,6 +21,7 @@ use crate::{
     },
     zone::{Words, Zone},
 };
+pub(crate) use pass_on::pass_on;
 use place::{Place, kind_of};
 pub(crate) use truncated::respond_truncated;
 

@@ -5,7 +5,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use super::{late::Late, scratch::Answers};
-use crate::{Counters, Outcome, Request, Transport, Zones, clock, forward::Reply, respond};
+use crate::{
+    Counters, Outcome, Request, Transport, Zones, clock,
+    forward::Reply,
+    respond::{pass_on, respond},
+};
 
 /// The length that stands before a message.
 pub(super) const LENGTH_BYTES: usize = 2;
@@ -92,7 +96,7 @@ impl Answerer {
                     Outcome::Answered { bytes, .. } => Some(bytes),
                     Outcome::Dropped => None,
                     Outcome::Forwarded { .. } => {
-                        zones.forward(&request, Reply::Tcp(late.expect()));
+                        pass_on(&zones, &request, Reply::Tcp(late.expect()));
                         None
                     }
                 }

@@ -24,7 +24,7 @@ use crate::{
     batch::{BATCH, Batch},
     clock,
     forward::Reply,
-    respond,
+    respond::{pass_on, respond},
 };
 use gate::Gate;
 
@@ -176,7 +176,7 @@ fn serve(
                         client,
                         local: way.local(),
                     };
-                    zones.forward(&request, reply);
+                    pass_on(zones, &request, reply);
                     0
                 }
             }

@@ -192,6 +192,14 @@ impl Opt<'_> {
         OPT_BYTES + options.map(|len| OPTION_HEAD_BYTES + len).sum::<usize>() + EXTENDED_ERROR_BYTES
     }
 
+    /// Returns the record without an error.
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len_max()];
+        let length = self.write(&mut bytes, Rcode::NoError, None);
+        bytes.truncate(length);
+        bytes
+    }
+
     /// Writes the record at the start of `out`, which has room for [`Opt::len_max`]; returns its
     /// length.
     pub(super) fn write(

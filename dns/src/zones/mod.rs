@@ -5,8 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use registry::{Change, Instance, Service, Snapshot};
 
 use crate::{
-    Config, Cookies, Forwarder, Metrics, Request,
-    forward::{Asked, Reply},
+    Config, Cookies, Forwarder, Metrics,
     name::{Name, relative},
     policy::Policy,
     reverse::{Found, Reverse},
@@ -61,18 +60,6 @@ impl Zones {
     pub fn with_forwarder(mut self, forwarder: Arc<Forwarder>) -> Self {
         Arc::make_mut(&mut self.policy).forwarder = Some(forwarder);
         self
-    }
-
-    /// Hands a query over to be forwarded.
-    pub(crate) fn forward(&self, request: &Request<'_>, reply: Reply) {
-        if let Some(forwarder) = &self.policy.forwarder {
-            let asked = Asked {
-                message: request.message,
-                transport: request.transport,
-                payload_max: self.policy.udp_payload_max,
-            };
-            forwarder.forward(&asked, reply);
-        }
     }
 
     /// Has cookies made and checked; without this there are none.
