@@ -15,7 +15,7 @@
 //! (to another endpoint when the first one fails), an *exchange* passes both bodies with one
 //! endpoint, a *tunnel* follows a 101, and a *mirror* may get a copy of what is over. A connection
 //! to an endpoint has no task: it is kept by the worker and borrowed by the client's task for one
-//! exchange.
+//! exchange. *Passwords* that a route asks for are compared once, on a thread of their own.
 //!
 //! Beside them, on the control plane, the [`HealthManager`] watches the instances and tells the
 //! registry which are well.
