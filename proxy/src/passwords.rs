@@ -1,11 +1,6 @@
 //! Passwords that clients send: each is compared with its hash once, and known from then on.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashSet,
-    fmt,
-    num::NonZeroUsize,
-};
+use std::{cell::RefCell, collections::HashSet, fmt, num::NonZeroUsize};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -31,7 +26,8 @@ pub(crate) struct Passwords {
     key: Hmac<Sha256>,
     known: RefCell<HashSet<Digest>>,
     turn: Semaphore,
-    waiting: Cell<usize>,
+    /// One for each request that may wait for its turn.
+    places: Semaphore,
 }
 
 /// Stands for a user, a password and its hash, without telling any of them.
@@ -66,7 +62,7 @@ impl Passwords {
             key: Hmac::new_from_slice(&key).expect("a key of any length will do"),
             known: RefCell::default(),
             turn: Semaphore::new(1),
-            waiting: Cell::new(0),
+            places: Semaphore::new(WAITING_MAX),
         }
     }
 
@@ -106,10 +102,9 @@ impl Passwords {
 
     /// Compares a password with its hash; afterwards a right one is known.
     pub(crate) async fn verify(&self, unverified: Unverified) {
-        if self.waiting.get() >= WAITING_MAX {
+        let Ok(_place) = self.places.try_acquire() else {
             return;
-        }
-        let _place = Place::take(&self.waiting);
+        };
         let _turn = self.turn.acquire().await;
         // Another connection may have brought it before.
         if self.known.borrow().contains(&unverified.digest) {
@@ -138,22 +133,6 @@ impl Passwords {
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
-    }
-}
-
-/// A place among those who wait, which is given back however the wait ends.
-struct Place<'a>(&'a Cell<usize>);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a Cell<usize>) -> Self {
-        waiting.set(waiting.get() + 1);
-        Self(waiting)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }
 
