@@ -90,16 +90,11 @@ impl Port<'_> {
             priority: own.weight,
             service: Some(self.app_port.service.clone()),
             balancer: own.balancer,
-            location: own.revproxy_path.as_ref().map(|path| LocationRewrite {
-                // One that is none is refused where it leads here, alone.
-                hosts: own
-                    .vhosts
-                    .iter()
-                    .filter(|host| is_host(host))
-                    .cloned()
-                    .collect(),
-                path: path.clone(),
-            }),
+            // A host that is none is refused where it leads here, alone.
+            location: own
+                .revproxy_path
+                .clone()
+                .map(|path| LocationRewrite::new(&own.vhosts, path)),
             ..Route::default()
         };
         if own.sticky || own.by_client {
@@ -239,11 +234,6 @@ fn proxied(base: &Route, host: &str, prefix: &str) -> Route {
         }),
         ..base.clone()
     }
-}
-
-fn is_host(text: &str) -> bool {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    !text.is_empty() && text.bytes().all(is_good)
 }
 
 /// Tells whether the value of a label is this path alone.

@@ -19,6 +19,17 @@ pub struct LocationRewrite {
     pub path: String,
 }
 
+impl LocationRewrite {
+    /// Sends clients to `path`; of the texts those that are no hosts are left out.
+    pub fn new(texts: &[String], path: String) -> Self {
+        let hosts = texts.iter().filter(|text| is_host(text));
+        Self {
+            hosts: hosts.cloned().collect(),
+            path,
+        }
+    }
+}
+
 impl Route {
     pub(super) fn location_problems(&self) -> Vec<Problem> {
         let Some(location) = &self.location else {
