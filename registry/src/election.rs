@@ -25,6 +25,15 @@ pub(crate) struct Candidates {
     pub(crate) all: Vec<Place>,
 }
 
+impl Candidates {
+    /// Lists all in the order in which they are asked, whoever leads first.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Place> {
+        let others = self.all.iter();
+        let others = others.filter(|one| Some(*one) != self.leader.as_ref());
+        self.leader.iter().chain(others)
+    }
+}
+
 /// How servers of one kind stand in their election.
 #[derive(Debug)]
 pub(crate) struct Kind {

@@ -86,12 +86,7 @@ impl Run<'_> {
     /// Listens to the leader, which any other one leads to.
     async fn listen(&self, known: &Candidates) -> Result<(Url, Option<Body>), Error> {
         let mut last: Option<Error> = None;
-        let leader = known.leader.iter();
-        let others = known
-            .all
-            .iter()
-            .filter(|one| Some(*one) != known.leader.as_ref());
-        for (host, port) in leader.chain(others) {
+        for (host, port) in known.in_order() {
             let url = format!("{}://{host}:{port}", self.config.scheme());
             match self.reader.events(&Url::parse(&url)?).await {
                 Ok(found) => return Ok(found),

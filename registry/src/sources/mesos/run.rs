@@ -106,12 +106,7 @@ impl Run<'_> {
     /// Subscribes at the leader, which is found by asking all.
     async fn subscribe(&self, known: &Candidates) -> Result<(Url, Subscription), Error> {
         let mut last: Option<Error> = None;
-        let leader = known.leader.iter();
-        let others = known
-            .all
-            .iter()
-            .filter(|one| Some(*one) != known.leader.as_ref());
-        for (host, port) in leader.chain(others) {
+        for (host, port) in known.in_order() {
             match self.subscribe_at(&format!("{host}:{port}")).await {
                 Ok(found) => return Ok(found),
                 Err(error) => last = Some(error),
