@@ -1,19 +1,16 @@
 //! `/v1/events`: every change as it is published (server-sent events).
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Response, header};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use http::Response;
 use registry::{Change, Instance, Snapshot};
 use serde::Serialize;
 use tokio::sync::{SemaphorePermit, watch};
 
 use super::{
     Admin,
-    body::{Body, Problem, too_many},
+    body::{self, Body, Problem, too_many},
 };
 
 /// How often a quiet stream says that it is alive.
@@ -49,20 +46,13 @@ pub(super) fn stream(admin: Arc<Admin>) -> Result<Response<Body>, Problem> {
         last: None,
         admin,
     };
-    let frames = stream::unfold(cursor, |mut cursor| async move {
-        let text = cursor.next().await?;
-        let frame = Frame::data(Bytes::from(text));
-        Some((Ok::<_, Infallible>(frame), cursor))
-    });
-    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ] {
-        let value = HeaderValue::from_static(value);
-        response.headers_mut().insert(name, value);
-    }
-    Ok(response)
+    Ok(body::events(stream::unfold(
+        cursor,
+        |mut cursor| async move {
+            let text = cursor.next().await?;
+            Some((text, cursor))
+        },
+    )))
 }
 
 impl Drop for Cursor {

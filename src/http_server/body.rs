@@ -3,9 +3,12 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
+use http_body_util::{
+    BodyExt, Full, LengthLimitError, Limited, StreamBody, combinators::UnsyncBoxBody,
+};
+use hyper::body::{Frame, Incoming};
 use serde::Serialize;
 
 /// How large the body of a request may be.
@@ -82,6 +85,20 @@ pub(crate) fn too_many() -> Problem {
         StatusCode::SERVICE_UNAVAILABLE,
         "too many clients wait for changes already",
     )
+}
+
+/// Makes a response of server-sent events, each with its end (`text/event-stream`).
+pub(crate) fn events(texts: impl Stream<Item = String> + Send + 'static) -> Response<Body> {
+    let frames = texts.map(|text| Ok(Frame::data(Bytes::from(text))));
+    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
 }
 
 /// Makes a JSON response.

@@ -1,12 +1,9 @@
 //! Tells a page when there is something else to show.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Response, header};
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Frame;
+use http::Response;
 use registry::Snapshot;
 use tokio::{
     sync::watch,
@@ -16,7 +13,7 @@ use tokio::{
 use super::api::Bamboo;
 use crate::{
     compat::Dynamic,
-    http_server::body::{Body, Problem, too_many},
+    http_server::body::{self, Body, Problem, too_many},
 };
 
 /// How often a stream shows that it is there.
@@ -44,21 +41,13 @@ pub(super) fn stream(bamboo: &Arc<Bamboo>) -> Result<Response<Body>, Problem> {
         bamboo: Arc::clone(bamboo),
         is_first: true,
     };
-    let frames = stream::unfold(cursor, |mut cursor| async move {
-        let text = cursor.next().await?;
-        let frame = Frame::data(Bytes::from(text));
-        Some((Ok::<_, Infallible>(frame), cursor))
-    });
-    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ] {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    Ok(response)
+    Ok(body::events(stream::unfold(
+        cursor,
+        |mut cursor| async move {
+            let text = cursor.next().await?;
+            Some((text, cursor))
+        },
+    )))
 }
 
 impl Drop for Cursor {
