@@ -52,8 +52,9 @@ async fn who_waits_for_a_resolver_is_not_idle() {
     let mut stream = Stream::connect(running.address).await.unwrap();
     send(&mut stream, &query(7)).await;
     let (answer, from) = taken(&resolver).await;
-    // Long enough to be closed, if it were idle.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Who has come later and says nothing is closed on, so that this one would have been, if it were idle.
+    let mut idle = Stream::connect(running.address).await.unwrap();
+    assert_eq!(receive(&mut idle).await, None);
     resolver.send_to(&answer, from).await.unwrap();
     assert_eq!(receive(&mut stream).await.unwrap()[..2], [0, 7]);
     // Then it is.
